@@ -1,0 +1,42 @@
+# Two commands for a newcomer: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 1
+SECONDS ?= 120
+
+.PHONY: setup demo lint test test-kafka lock schemas clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "streamgauge needs Python 3.11 or newer; set PYTHON=python3.12 or the like")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/streamgauge compile
+	@touch $@
+
+demo: setup
+	$(BIN)/streamgauge demo --seconds $(SECONDS) --seed $(SEED)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup
+	$(BIN)/python -m pytest -m "not kafka"
+
+test-kafka: setup
+	$(BIN)/python -m pytest -m kafka
+
+lock:
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra dev pyproject.toml deploy/build.in -o requirements.lock
+
+schemas: setup
+	$(BIN)/streamgauge schemas docs/schemas
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,63 @@
+"""The input of a stream fold: raw records as one buffer, and the columns that decoding makes of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+
+class RawBatch(NamedTuple):
+    """Consecutive records of one partition, in offset order, as bytes.
+
+    Shapes: n records. `key_end[i]` and `value_end[i]` are where record i ends in its buffer; it begins where the one
+    before ends. A null key has `key_null[i]` = 1, a tombstone `value_null[i]` = 1.
+    """
+
+    offset: I64  # (n,)
+    kafka_time: I64  # (n,) the record's Kafka timestamp in µs; -1 where there is none
+    keys: U8
+    key_end: I64  # (n,)
+    key_null: U8  # (n,)
+    values: U8
+    value_end: I64  # (n,)
+    value_null: U8  # (n,)
+
+    @property
+    def n(self) -> int:
+        return len(self.offset)
+
+
+class Columns(NamedTuple):
+    """Decoded records of one partition: k numeric and c category fields, in the definition's order.
+
+    `number` holds NaN where the value is missing or null and ±inf where it was understood but is not finite
+    (a JSON ``NaN`` is put down as +inf): impossible, not missing. Ranges are applied by the fold, not here.
+    `category_hash` is `hash_bytes` of the UTF-8 text, 0 where missing. `reason` is 0 or the Reason of the dead letter;
+    the columns of such a row hold nothing of use.
+    """
+
+    offset: I64  # (n,)
+    kafka_time: I64  # (n,) µs, -1 none
+    reason: I64  # (n,) Reason
+    reason_field: I64  # (n,) index into definition.fields, -1 none
+    entity: U8  # buffer of entity names, UTF-8
+    entity_end: I64  # (n,)
+    entity_hash: U64  # (n,) hash_bytes of the name
+    event_time: I64  # (n,) µs
+    number: F64  # (n, k)
+    category_hash: U64  # (n, c)
+    category_text: U8  # buffer: texts of the categories, row by row, field by field
+    category_end: I64  # (n, c)
+    id_hash: U64  # (n,) hash of the reading's own id where the definition names one, else 0
+    unknown_fields: I64  # (n,) how many keys of the object the definition does not name
+
+    @property
+    def n(self) -> int:
+        return len(self.offset)

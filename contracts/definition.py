@@ -1,0 +1,276 @@
+"""The definition of a feed: what its events look like and what is computed from them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields as dataclass_fields
+from typing import Any
+
+import msgspec
+
+from contracts.durations import parse_duration
+from contracts.errors import DefinitionError
+
+NUMBER_WINDOW_FEATURES = ("count", "mean", "std", "min", "max", "slope", "time_weighted_mean", "share_missing")
+NUMBER_FEATURES = ("last", "rate", "since", "stuck", "zscore")
+COUNTER_WINDOW_FEATURES = ("increase",)
+CATEGORY_WINDOW_FEATURES = ("frequency", "changes")
+CATEGORY_FEATURES = ("since_change",)
+TIME_FEATURES = ("time_of_day_sin", "time_of_day_cos", "time_of_week_sin", "time_of_week_cos")
+DETECTORS = ("e-detector", "ks", "psi", "adwin")
+LOG_VECTORS = ("all", "10s", "none")
+MAX_FIELDS = 64  # the decoder finds a field by a linear look at this many names
+MAX_WINDOWS = 8
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\- ]{0,79}")
+_FEED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A numeric field.
+
+    Args:
+        name: key in the JSON object.
+        unit: physical unit, for people.
+        low, high: physical range; a value outside is folded as missing and counted. Only people state ranges.
+        counter: an ever-growing count that may reset; adds the `increase` feature.
+        required: without it a record becomes a dead letter ``required_missing``.
+        features: names out of the catalogue; all that the type allows by default.
+    """
+
+    name: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    counter: bool = False
+    required: bool = False
+    features: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "a Number field")
+        for side in ("low", "high"):
+            value = getattr(self, side)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)):
+                raise DefinitionError(f"field '{self.name}': {side}={value!r} is not a finite number; write a number or leave it out")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise DefinitionError(f"field '{self.name}': low={self.low} is not below high={self.high}; swap them")
+        allowed = NUMBER_WINDOW_FEATURES + NUMBER_FEATURES + (COUNTER_WINDOW_FEATURES if self.counter else ())
+        object.__setattr__(self, "features", _check_features(self.name, self.features, allowed))
+
+
+@dataclass(frozen=True)
+class Category:
+    """A field with a few distinct values (strings, integers or booleans of at most 64 bytes of UTF-8).
+
+    Args:
+        name: key in the JSON object.
+        values: the values that are expected, in order; learnt from the stream (at most 15) when left out.
+        required: without it a record becomes a dead letter ``required_missing``.
+        features: names out of the catalogue; all by default.
+    """
+
+    name: str
+    values: Sequence[str] | None = None
+    required: bool = False
+    features: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "a Category field")
+        if self.values is not None:
+            values = tuple(self.values)
+            if not 1 <= len(values) <= MAX_CATEGORIES or len(set(values)) != len(values) or not all(isinstance(v, str) for v in values):
+                raise DefinitionError(f"field '{self.name}': values must be 1 to {MAX_CATEGORIES} distinct strings")
+            object.__setattr__(self, "values", values)
+        object.__setattr__(self, "features", _check_features(self.name, self.features, CATEGORY_WINDOW_FEATURES + CATEGORY_FEATURES))
+
+
+MAX_CATEGORIES = 15  # code 15 means "another value"; 16 counters a tile keep the state small
+
+
+@dataclass(frozen=True)
+class Across:
+    """A feature of two numeric fields: `kind` is correlation, difference (first − second) or ratio (first / second)."""
+
+    kind: str
+    first: str
+    second: str
+
+
+def Correlation(first: str, second: str) -> Across:
+    """Pearson correlation of two fields in each window."""
+    return Across("correlation", first, second)
+
+
+def Difference(first: str, second: str) -> Across:
+    """Last value of the first field minus last value of the second."""
+    return Across("difference", first, second)
+
+
+def Ratio(first: str, second: str) -> Across:
+    """Last value of the first field divided by last value of the second."""
+    return Across("ratio", first, second)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One stream of sensor events and everything computed from it. See docs/definition.md for each setting.
+
+    Raises:
+        DefinitionError: a setting is wrong; the message names it and the fix.
+    """
+
+    name: str
+    entity: str
+    time: str
+    fields: Sequence[Number | Category]
+    windows: Sequence[str] = ("1m", "10m")
+    lateness: str = "30s"
+    false_alarms_per_week: float = 1.0
+    time_unit: str | None = None  # "s", "ms", "us", "ns"; told from the magnitude when left out
+    id: str | None = None  # a field that identifies a reading; content and event time do when left out
+    topic: str | None = None  # "<name>.events" when left out
+    partitions: int = 4
+    clock_tolerance: str | None = None  # the lateness when left out
+    tiles: int = 6  # tiles a window; a window advances by window / tiles
+    across: Sequence[Across] = ()
+    time_features: bool = True
+    season: str | None = "1d"  # the cycle taken out before drift is tested; None: no cycle
+    anomaly: str = "half-space-trees"  # or a river detector such as "river.anomaly.LocalOutlierFactor"
+    detectors: Sequence[str] = ("e-detector", "ks", "psi")
+    max_entities: int = 10_000  # per partition; the entity longest unread is evicted
+    remembered: int = 16  # readings an entity remembers to tell a repeat
+    max_age: str = "10m"  # older values are reported stale by readers
+    log_vectors: str = "all"
+    seed: int = 1
+
+    # derived, in microseconds
+    window_us: tuple[int, ...] = field(init=False, default=())
+    lateness_us: int = field(init=False, default=0)
+    clock_tolerance_us: int = field(init=False, default=0)
+    season_us: int = field(init=False, default=0)
+    max_age_us: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _FEED_NAME.fullmatch(self.name):
+            raise DefinitionError(f"feed name {self.name!r}: write a letter, then letters, digits, '_' or '-' (64 at most)")
+        put = object.__setattr__
+        where = f"feed '{self.name}'"
+        _check_fields(self, where)
+        put(self, "fields", tuple(self.fields))
+        put(self, "windows", tuple(self.windows))
+        put(self, "across", tuple(self.across))
+        put(self, "detectors", tuple(self.detectors))
+        if not 1 <= len(self.windows) <= MAX_WINDOWS:
+            raise DefinitionError(f"{where}: windows needs 1 to {MAX_WINDOWS} durations, such as ['1m', '10m']")
+        put(self, "window_us", tuple(parse_duration(w, f"{where}: windows") for w in self.windows))
+        if list(self.window_us) != sorted(set(self.window_us)):
+            raise DefinitionError(f"{where}: windows {list(self.windows)} must be distinct and in rising order")
+        put(self, "lateness_us", parse_duration(self.lateness, f"{where}: lateness"))
+        tolerance = self.lateness if self.clock_tolerance is None else self.clock_tolerance
+        put(self, "clock_tolerance_us", parse_duration(tolerance, f"{where}: clock_tolerance"))
+        put(self, "season_us", 0 if self.season is None else parse_duration(self.season, f"{where}: season"))
+        put(self, "max_age_us", parse_duration(self.max_age, f"{where}: max_age"))
+        _check_settings(self, where)
+        _check_across(self, where)
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """The numeric fields, in order; a number's index here is its field index in kernels."""
+        return tuple(f for f in self.fields if isinstance(f, Number))
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """The category fields, in order."""
+        return tuple(f for f in self.fields if isinstance(f, Category))
+
+    @property
+    def tile_us(self) -> tuple[int, ...]:
+        """Length of a tile of each window, in µs."""
+        return tuple(w // self.tiles for w in self.window_us)
+
+    def canonical(self) -> dict[str, Any]:
+        """The settings as plain JSON values, without what is derived."""
+        out: dict[str, Any] = {}
+        for item in dataclass_fields(self):
+            if item.init:
+                out[item.name] = _plain(getattr(self, item.name))
+        return out
+
+    @property
+    def hash(self) -> str:
+        """The first 16 hex digits of the SHA-256 of the canonical definition; names this definition in records."""
+        return hashlib.sha256(msgspec.json.encode(self.canonical(), order="deterministic")).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Number, Category, Across)):
+        return {"type": type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in dataclass_fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _check_name(name: object, what: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DefinitionError(f"{what} is named {name!r}; write a letter or '_', then letters, digits, '_', '.', '-' or spaces (80 at most)")
+
+
+def _check_features(name: str, chosen: Sequence[str] | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    if chosen is None:
+        return allowed
+    for feature in chosen:
+        if feature not in allowed:
+            raise DefinitionError(f"field '{name}': no feature {feature!r}; choose from {', '.join(allowed)}")
+    return tuple(f for f in allowed if f in chosen)
+
+
+def _check_fields(feed: Feed, where: str) -> None:
+    if isinstance(feed.fields, (str, bytes)) or not isinstance(feed.fields, Sequence) or not 1 <= len(feed.fields) <= MAX_FIELDS:
+        raise DefinitionError(f"{where}: fields needs a list of 1 to {MAX_FIELDS} Number or Category fields")
+    for item in feed.fields:
+        if not isinstance(item, (Number, Category)):
+            raise DefinitionError(f"{where}: fields holds {item!r}; write Number(\"name\") or Category(\"name\")")
+    for key in ("entity", "time"):
+        _check_name(getattr(feed, key), f"{where}: {key}")
+    names = [item.name for item in feed.fields] + [feed.entity, feed.time] + ([feed.id] if feed.id else [])
+    for name in names:
+        if names.count(name) > 1:
+            raise DefinitionError(f"{where}: '{name}' is named twice; entity, time, id and fields must all differ")
+    if not any(isinstance(item, Number) for item in feed.fields):
+        raise DefinitionError(f"{where}: fields has no Number; name at least one numeric field")
+
+
+def _check_settings(feed: Feed, where: str) -> None:
+    if feed.time_unit not in (None, "s", "ms", "us", "ns"):
+        raise DefinitionError(f"{where}: time_unit {feed.time_unit!r} is unknown; write 's', 'ms', 'us' or 'ns', or leave it out")
+    for name, low, high in (("partitions", 1, 10_000), ("tiles", 1, 60), ("max_entities", 1, 10_000_000), ("remembered", 1, 1024)):
+        value = getattr(feed, name)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise DefinitionError(f"{where}: {name}={value!r}; write a whole number from {low} to {high}")
+    budget = feed.false_alarms_per_week
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not 0 < budget <= 10_000:
+        raise DefinitionError(f"{where}: false_alarms_per_week={budget!r}; write a number above 0, such as 1")
+    if feed.log_vectors not in LOG_VECTORS:
+        raise DefinitionError(f"{where}: log_vectors={feed.log_vectors!r}; choose from {', '.join(LOG_VECTORS)}")
+    for detector in feed.detectors:
+        if detector not in DETECTORS:
+            raise DefinitionError(f"{where}: no detector {detector!r}; choose from {', '.join(DETECTORS)}")
+    for text, window in zip(feed.windows, feed.window_us, strict=True):
+        if window % feed.tiles:
+            raise DefinitionError(f"{where}: window '{text}' does not divide into {feed.tiles} tiles of whole microseconds")
+        if -(-feed.lateness_us // (window // feed.tiles)) > 10_000:
+            raise DefinitionError(f"{where}: lateness '{feed.lateness}' needs over 10,000 tiles of window '{text}'; lengthen the window")
+
+
+def _check_across(feed: Feed, where: str) -> None:
+    numbers = {n.name for n in feed.numbers}
+    for item in feed.across:
+        if not isinstance(item, Across) or item.kind not in ("correlation", "difference", "ratio"):
+            raise DefinitionError(f"{where}: across holds {item!r}; write Correlation(a, b), Difference(a, b) or Ratio(a, b)")
+        for name in (item.first, item.second):
+            if name not in numbers:
+                raise DefinitionError(f"{where}: across names '{name}', which is no Number field; choose from {', '.join(sorted(numbers))}")

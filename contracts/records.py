@@ -1,0 +1,168 @@
+"""What stands on each topic of a feed, as msgspec structs; docs/schemas/ holds their JSON Schemas, made from here.
+
+Times are integer microseconds since 1970-01-01 UTC unless a name says otherwise. Every record bears an id made from
+its source offset (contracts/ids.py); `id` is the first key, so that a reader can find it without parsing the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+EvidenceSource = Literal[
+    "drift",  # e-detector on residuals of one entity and field: location or spread has changed
+    "anomaly",  # tail bets on residuals, or the anomaly score's p-values
+    "stuck",  # the same value for longer than chance explains
+    "missing",  # a field is missing more often than it was
+    "range",  # impossible values: out of the physical range, or not finite
+    "silence",  # an entity, or a whole partition, is not heard
+    "delay",  # records late, or stamped ahead, more often than before
+    "consistency",  # key mismatch, unknown fields or categories never seen appear
+]
+IncidentKind = EvidenceSource
+Severity = Literal["low", "medium", "high"]
+
+
+class Score(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`<feed>.scores`: one per folded record, keyed by entity; the packed vector is in the Kafka header ``vector``."""
+
+    id: str
+    entity: str
+    event_time: int
+    score: float | None  # 0 (usual) to 1 (never seen); null while the model has seen too little
+    p_value: float | None  # conformal, against the entity's own recent scores; null while there are too few
+    model: str  # name/version
+    flags: list[str] = []  # out_of_order, partial, accuracy
+
+
+class DeadLetter(msgspec.Struct, kw_only=True):
+    """`<feed>.dead-letters`: a record that was not folded, and why."""
+
+    id: str
+    reason: str  # a Reason's code
+    field: str | None
+    topic: str
+    partition: int
+    offset: int
+    kafka_time: int | None
+    length: int  # bytes of the original
+    sha256: str  # of the whole original
+    key: str | None  # base64
+    original: str | None  # base64 of at most 64 KiB; null for a tombstone
+    truncated: bool
+
+
+class Sample(msgspec.Struct, kw_only=True):
+    """Summary of a sample of one field."""
+
+    n: int
+    mean: float
+    std: float
+
+
+class Evidence(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`<feed>.evidence`: what could matter to the judge. `log10_e` is the base-10 logarithm of a CUSUM e-detector.
+
+    kind: ``level`` (a statistic's whole decade rose to a new height, or fell back: log10_e < 1), ``summary`` (due at
+    an edge of the partition clock), or an observation that no fold can compute: ``idle``, ``planned_stop``, ``verdict``.
+    """
+
+    id: str
+    kind: Literal["level", "summary", "idle", "planned_stop", "verdict"]
+    partition: int
+    event_time: int  # the partition clock
+    source: EvidenceSource | None = None
+    entity: str | None = None
+    field: str | None = None
+    log10_e: float = 0.0
+    direction: int = 0  # sign of the change: -1, 0, 1
+    since: int | None = None  # event time at which this statistic last left its ground
+    since_offset: int | None = None
+    readings: int = 0  # of the entity, so far
+    reference: Sample | None = None
+    current: Sample | None = None
+    ks: float | None = None  # two-sample Kolmogorov–Smirnov statistic, current against reference
+    ks_p: float | None = None
+    psi: float | None = None
+    contributions: dict[str, float] = {}  # feature or field -> share
+    detail: str = ""
+    # summary
+    entities: int = 0
+    counters: dict[str, int] = {}  # folded, duplicate, late, dead_lettered, then reason codes, since the generation began
+    cells: dict[str, int] = {}  # source -> number of running statistics
+
+
+class Alert(msgspec.Struct, kw_only=True):
+    """`<feed>.alerts`: an incident's opening, update or end."""
+
+    id: str
+    incident: str  # stable: the id of its opening alert
+    status: Literal["opened", "updated", "resolved"]
+    kind: IncidentKind
+    scope: Literal["entity", "feed"]
+    entity: str | None  # null where scope is feed
+    field: str | None
+    severity: Severity
+    sentence: str  # for a technician
+    event_time: int  # when the judge decided, by the partition clocks
+    first_seen: int  # when the statistic left its ground
+    log10_e: float
+    threshold: float  # log10 of the e-value that the budget asks for
+    features: list[tuple[str, float]]  # ranked by contribution
+    reference: Sample | None
+    current: Sample | None
+    ks: float | None
+    ks_p: float | None
+    psi: float | None
+    entities: list[str]  # that contributed, at most 100
+    merged_into: str | None  # the feed-wide incident that took this one over
+    reason: str  # why it was updated or resolved; "" at the opening
+
+
+class RetrainRequest(msgspec.Struct, kw_only=True):
+    """`<feed>.retrain`: drift that matters asks for a model."""
+
+    id: str
+    incident: str
+    reason: str
+    event_time: int
+    from_offset: dict[str, int]  # partition -> first offset of the changed data
+    pin: "DatasetPin"
+
+
+class DatasetPin(msgspec.Struct, kw_only=True):
+    """Names a dataset so that the same pin gives the same bytes."""
+
+    feed: str
+    definition: str  # hash
+    generations: dict[str, int]  # partition -> generation
+    offsets: dict[str, tuple[int, int]]  # partition -> [first, end)
+    revision: int = 0
+
+
+class Switch(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`<feed>.switches`: recorded decisions that a replay reads instead of making them again."""
+
+    kind: Literal["taken", "generation", "model"]
+    log: str  # topic
+    partition: int
+    owner: str = ""  # taken: who
+    generation: int = 0
+    from_offset: int = 0
+    topic_id: str | None = None
+    definition: str = ""
+    fold_version: int = 0
+    cause: str = ""
+    version: str = ""
+    epoch: int = 0
+
+
+TOPIC_RECORDS: dict[str, type[msgspec.Struct]] = {
+    "scores": Score,
+    "dead-letters": DeadLetter,
+    "evidence": Evidence,
+    "alerts": Alert,
+    "retrain": RetrainRequest,
+    "switches": Switch,
+}

@@ -1,0 +1,91 @@
+"""Where Kafka and Redis are: command-line options over STREAMGAUGE_* variables over a local default."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from contracts.errors import SettingsError
+
+KAFKA_VARIABLE = "STREAMGAUGE_KAFKA"
+REDIS_VARIABLE = "STREAMGAUGE_REDIS"
+
+
+@dataclass(frozen=True)
+class KafkaSettings:
+    """Bootstrap servers and security, read from ``host:port,host:port`` or a URL.
+
+    URL: ``kafka://host:port,host:port``, ``kafka+ssl://…``, ``kafka+sasl://user:password@…`` (SASL in the clear) or
+    ``kafka+sasl+ssl://…``; query options ``mechanism`` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512), ``cafile``,
+    ``certfile``, ``keyfile``.
+    """
+
+    servers: tuple[str, ...]
+    protocol: str = "PLAINTEXT"
+    mechanism: str | None = None
+    username: str | None = None
+    password: str | None = None
+    cafile: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+
+    def __repr__(self) -> str:
+        return f"KafkaSettings({','.join(self.servers)}, {self.protocol})"
+
+    @classmethod
+    def parse(cls, text: str) -> KafkaSettings:
+        """Settings of an address; raises SettingsError with what to write instead."""
+        url = text if "://" in text else f"kafka://{text}"
+        parts = urlsplit(url)
+        protocols = {"kafka": "PLAINTEXT", "kafka+ssl": "SSL", "kafka+sasl": "SASL_PLAINTEXT", "kafka+sasl+ssl": "SASL_SSL"}
+        if parts.scheme not in protocols:
+            raise SettingsError(f"Kafka address has the scheme '{parts.scheme}://'; write host:port or one of {', '.join(protocols)}://")
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        servers = tuple(h if ":" in h else f"{h}:9092" for h in hosts.split(",") if h)
+        if not servers:
+            raise SettingsError("Kafka address names no server; write host:port, such as localhost:9092")
+        user, _, password = credentials.partition(":")
+        options = dict(parse_qsl(parts.query))
+        unknown = set(options) - {"mechanism", "cafile", "certfile", "keyfile"}
+        if unknown:
+            raise SettingsError(f"Kafka address has the unknown option '{sorted(unknown)[0]}'; use mechanism, cafile, certfile or keyfile")
+        return cls(
+            servers,
+            protocols[parts.scheme],
+            options.get("mechanism", "PLAIN") if "sasl" in parts.scheme else None,
+            unquote(user) or None,
+            unquote(password) or None,
+            options.get("cafile"),
+            options.get("certfile"),
+            options.get("keyfile"),
+        )
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments that kafka-python clients take."""
+        out: dict[str, Any] = {"bootstrap_servers": list(self.servers), "security_protocol": self.protocol}
+        if self.mechanism:
+            out |= {"sasl_mechanism": self.mechanism, "sasl_plain_username": self.username, "sasl_plain_password": self.password}
+        if "SSL" in self.protocol:
+            out |= {"ssl_cafile": self.cafile, "ssl_certfile": self.certfile, "ssl_keyfile": self.keyfile}
+        return out
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The two servers that everything runs against."""
+
+    kafka: KafkaSettings
+    redis: str  # a redis:// or rediss:// URL
+
+    @classmethod
+    def resolve(cls, kafka: str | None = None, redis: str | None = None) -> Servers:
+        """Options first, then the environment, then localhost."""
+        kafka_text = kafka or os.environ.get(KAFKA_VARIABLE) or "localhost:9092"
+        redis_text = redis or os.environ.get(REDIS_VARIABLE) or "redis://localhost:6379"
+        if "://" not in redis_text:
+            redis_text = f"redis://{redis_text}"
+        if urlsplit(redis_text).scheme not in ("redis", "rediss", "unix"):
+            raise SettingsError("Redis address has an unknown scheme; write redis://host:port or rediss://host:port")
+        return cls(KafkaSettings.parse(kafka_text), redis_text)

@@ -1,0 +1,1 @@
+"""The runner of folds and its Kafka and Faust shells, archiver, verification."""
