@@ -43,7 +43,7 @@ def exp(x: float) -> float:
         return _INFINITY
     if x < _EXP_UNDERFLOW:
         return 0.0
-    n = np.int64(x * _LOG2_E + (0.5 if x >= 0.0 else -0.5))
+    n = int(x * _LOG2_E + (0.5 if x >= 0.0 else -0.5))
     head = x - n * _LN2_HEAD
     tail = n * _LN2_TAIL
     r = head - tail
@@ -71,11 +71,11 @@ def exp(x: float) -> float:
 @numba.njit(cache=True, nogil=True)
 def _split(x: float) -> tuple[int, float]:
     """(n, m) with x = m·2**n and √½ ≤ m < √2, for a positive finite x."""
-    n = np.int64(0)
+    n = 0
     if x < 2.2250738585072014e-308:  # subnormal: bring it where the exponent bits mean what they say
         x *= 18014398509481984.0
-        n = np.int64(-54)
-    bits = np.float64(x).view(np.int64)
+        n = -54
+    bits = int(np.float64(x).view(np.int64))
     n += (bits >> 52) - 1023
     m = np.int64((bits & 0xFFFFFFFFFFFFF) | (1023 << 52)).view(np.float64)
     if m >= _SQRT_2:
@@ -172,7 +172,7 @@ def _cosine_series(a: float) -> float:
 @numba.njit(cache=True, nogil=True)
 def sin_turn(fraction: float) -> float:
     """sin(2π·fraction) for a fraction of a turn, 0 ≤ fraction ≤ 1; exactly 0, 1, 0, −1 at the quarters."""
-    quarter = np.int64(fraction * 4.0 + 0.5)
+    quarter = int(fraction * 4.0 + 0.5)
     angle = (fraction - quarter * 0.25) * _TWO_PI
     side = quarter & 3
     if side == 0:
@@ -187,7 +187,7 @@ def sin_turn(fraction: float) -> float:
 @numba.njit(cache=True, nogil=True)
 def cos_turn(fraction: float) -> float:
     """cos(2π·fraction) for a fraction of a turn, 0 ≤ fraction ≤ 1; exactly 1, 0, −1, 0 at the quarters."""
-    quarter = np.int64(fraction * 4.0 + 0.5)
+    quarter = int(fraction * 4.0 + 0.5)
     angle = (fraction - quarter * 0.25) * _TWO_PI
     side = quarter & 3
     if side == 0:
