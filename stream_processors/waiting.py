@@ -1,0 +1,105 @@
+"""Every command waits for its servers, says so, and gives up with the name, the place and the fix."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import redis
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from contracts.errors import ServerUnavailable
+from contracts.settings import KafkaSettings
+
+WAIT_SECONDS = 30.0  # Apache Kafka is up in 5 s on two idle cores, and took 20 s beside a full test run
+PAUSE_SECONDS = 0.1
+PROBE_SECONDS = 2.0  # a host that drops packets would otherwise hold one try for minutes
+
+Say = Callable[[str], None]
+
+
+def silent(message: str) -> None:
+    """Say nothing."""
+
+
+def wait_for_kafka(settings: KafkaSettings, timeout: float = WAIT_SECONDS, say: Say = silent) -> None:
+    """Return once a broker answers a metadata request.
+
+    Args:
+        settings: where and how to connect.
+        timeout: seconds until giving up.
+        say: called once with a sentence, if the first try fails.
+
+    Raises:
+        ServerUnavailable: none of the servers answered in time, or they refused the credentials.
+    """
+    where = ",".join(settings.servers)
+    fix = "start one with: streamgauge up; or name a running one with --kafka HOST:PORT or STREAMGAUGE_KAFKA"
+    _wait(lambda left: _ask_kafka(settings, left), f"Kafka at {where}", fix, timeout, say)
+
+
+def wait_for_redis(url: str, timeout: float = WAIT_SECONDS, say: Say = silent) -> None:
+    """Return once Redis answers PING, also one that is still loading its data; arguments and errors as `wait_for_kafka`."""
+    fix = "start one with: streamgauge up; or name a running one with --redis redis://HOST:PORT or STREAMGAUGE_REDIS"
+    _wait(lambda left: _ask_redis(url, left), f"Redis at {_without_password(url)}", fix, timeout, say)
+
+
+def _wait(ask: Callable[[float], None], what: str, fix: str, timeout: float, say: Say) -> None:
+    deadline = time.monotonic() + timeout
+    said = False
+    while True:
+        try:
+            ask(max(deadline - time.monotonic(), PAUSE_SECONDS))
+        except (OSError, KafkaError, redis.RedisError) as error:
+            if time.monotonic() + PAUSE_SECONDS >= deadline:
+                raise ServerUnavailable(f"{what} did not answer within {timeout:g} s ({_reason(error)}); {fix}") from error
+            if not said:
+                say(f"waiting for {what} ({_reason(error)})")
+                said = True
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
+def _ask_kafka(settings: KafkaSettings, left: float) -> None:
+    _connect_any(settings.servers, min(left, PROBE_SECONDS))
+    milliseconds = max(int(left * 1000), 1)
+    client = KafkaAdminClient(**settings.client_options(), bootstrap_timeout_ms=milliseconds, request_timeout_ms=milliseconds)
+    try:
+        client.describe_cluster()
+    finally:
+        client.close()
+
+
+def _connect_any(servers: tuple[str, ...], timeout: float) -> None:
+    """A bare connection to the first server that takes one; spares the client's log a warning at every try."""
+    failure: OSError | None = None
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout).close()
+        except OSError as error:
+            failure = error
+        else:
+            return
+    if failure:
+        raise failure
+
+
+def _ask_redis(url: str, left: float) -> None:
+    timeout = min(left, PROBE_SECONDS)
+    with redis.Redis.from_url(url, socket_connect_timeout=timeout, socket_timeout=timeout) as client:
+        client.ping()
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")

@@ -1,0 +1,101 @@
+"""A broker and a store of one's own: no Docker, no Java, nothing left behind."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from contracts.errors import ServerUnavailable
+from contracts.settings import KafkaSettings, Servers
+from stream_processors.waiting import wait_for_kafka, wait_for_redis
+from streamgauge.local_stack.broker import BROKER_GRACE, broker_command
+from streamgauge.local_stack.child import Child
+from streamgauge.local_stack.store import STORE_GRACE, store_command
+
+START_SECONDS = 15.0  # either server is up in 0.1 s; a machine at full load was seen to take some seconds
+PORT_TRIES = 5  # between choosing a free port and the server's binding it, another process may take it
+
+
+class LocalStack:
+    """Context manager: an embedded broker and store on free loopback ports, in a private directory.
+
+    Both end with this process, however it ends; the directory (mode 0700) is removed on a regular exit.
+    `servers` is valid inside the ``with`` block only.
+
+    Raises:
+        ServerUnavailable: on entry, where a server is not installed or does not start; its log's end is in the message.
+    """
+
+    servers: Servers
+    directory: Path
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        self.directory = Path(tempfile.mkdtemp(prefix="streamgauge-"))
+        try:
+            kafka_port = self._start("broker", broker_command, BROKER_GRACE)
+            redis_port = self._start("store", store_command, STORE_GRACE)
+            self.servers = Servers(KafkaSettings.parse(f"127.0.0.1:{kafka_port}"), f"redis://127.0.0.1:{redis_port}")
+            wait_for_kafka(self.servers.kafka, START_SECONDS)
+            wait_for_redis(self.servers.redis, START_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End both servers and remove the directory; harmless when repeated."""
+        for child in self._children:
+            child.ask_to_stop()
+        while self._children:
+            self._children.pop().stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def check(self) -> None:
+        """Raise ServerUnavailable, with the end of its log, if one of the servers has ended by itself."""
+        for child in self._children:
+            code = child.poll()
+            if code is not None:
+                raise ServerUnavailable(f"the embedded {child.name} ended with exit code {code}:\n{child.log_tail()}")
+
+    def _start(self, name: str, command: Callable[[int], list[str]], grace: float) -> int:
+        for _ in range(PORT_TRIES):
+            port = free_port()
+            child = Child(name, command(port), self.directory, grace)
+            if _listens(child, port):
+                self._children.append(child)
+                return port
+            child.stop()
+        raise ServerUnavailable(f"the embedded {name} did not start:\n{child.log_tail()}")
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(child: Child, port: int) -> bool:
+    """Whether the child came to listen on the port; False as soon as it has ended."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            return False
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return child.poll() is None
+        time.sleep(0.01)
+    return False

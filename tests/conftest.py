@@ -1,0 +1,17 @@
+"""Real servers for the integration tests: the embedded stack, and Apache Kafka beside redis-server under the mark `kafka`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from contracts.settings import Servers
+from streamgauge.local_stack import LocalStack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Servers]:
+    """The embedded broker and store, shared by all tests: name feeds and topics after the test."""
+    with LocalStack() as running:
+        yield running.servers
