@@ -1,13 +1,19 @@
-"""Real servers for the integration tests: the embedded stack, and Apache Kafka beside redis-server under the mark `kafka`."""
+"""Real servers for the integration tests: the embedded stack, and Apache Kafka beside redis-server under the mark `kafka`.
+
+A test that takes `servers` runs on the embedded stack in ``make test`` and on Apache Kafka in ``make test-kafka``; one that
+needs what only Apache Kafka has takes `kafka_stack` and bears ``@pytest.mark.kafka``.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from contracts.settings import Servers
 from streamgauge.local_stack import LocalStack
+from tests.apache_kafka import ApacheKafka
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +23,15 @@ def stack() -> Iterator[Servers]:
         yield running.servers
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture(scope="session")
+def kafka_stack() -> Iterator[Servers]:
+    """Apache Kafka and the machine's redis-server, shared by all tests."""
+    assert shutil.which("redis-server"), "the tests marked kafka need redis-server on PATH; .ci/run installs it"
+    with ApacheKafka() as broker, LocalStack(kafka=broker.settings) as running:
+        yield running.servers
+
+
+@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
 def servers(request: pytest.FixtureRequest) -> Servers:
     """Runs a test on the embedded stack, and once more on Apache Kafka under the mark `kafka`."""
     return request.getfixturevalue({"embedded": "stack", "apache": "kafka_stack"}[request.param])

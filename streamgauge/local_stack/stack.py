@@ -28,6 +28,9 @@ class LocalStack:
     Both end with this process, however it ends; the directory (mode 0700) is removed on a regular exit.
     `servers` is valid inside the ``with`` block only.
 
+    Args:
+        kafka, redis: servers that are there already and take the place of the embedded one.
+
     Raises:
         ServerUnavailable: on entry, where a server is not installed or does not start; its log's end is in the message.
     """
@@ -35,15 +38,16 @@ class LocalStack:
     servers: Servers
     directory: Path
 
-    def __init__(self) -> None:
+    def __init__(self, kafka: KafkaSettings | None = None, redis: str | None = None) -> None:
+        self._kafka, self._redis = kafka, redis
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
         self.directory = Path(tempfile.mkdtemp(prefix="streamgauge-"))
         try:
-            kafka_port = self._start("broker", broker_command, BROKER_GRACE)
-            redis_port = self._start("store", store_command, STORE_GRACE)
-            self.servers = Servers(KafkaSettings.parse(f"127.0.0.1:{kafka_port}"), f"redis://127.0.0.1:{redis_port}")
+            kafka = self._kafka or KafkaSettings.parse(f"127.0.0.1:{self._start('broker', broker_command, BROKER_GRACE)}")
+            redis = self._redis or f"redis://127.0.0.1:{self._start('store', store_command, STORE_GRACE)}"
+            self.servers = Servers(kafka, redis)
             wait_for_kafka(self.servers.kafka, START_SECONDS)
             wait_for_redis(self.servers.redis, START_SECONDS)
         except BaseException:
