@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from contracts.errors import SettingsError
 
 KAFKA_VARIABLE = "STREAMGAUGE_KAFKA"
 REDIS_VARIABLE = "STREAMGAUGE_REDIS"
+
+_PROTOCOLS = {"kafka": "PLAINTEXT", "kafka+ssl": "SSL", "kafka+sasl": "SASL_PLAINTEXT", "kafka+sasl+ssl": "SASL_SSL"}
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,8 @@ class KafkaSettings:
         """Settings of an address; raises SettingsError with what to write instead."""
         url = text if "://" in text else f"kafka://{text}"
         parts = urlsplit(url)
-        protocols = {"kafka": "PLAINTEXT", "kafka+ssl": "SSL", "kafka+sasl": "SASL_PLAINTEXT", "kafka+sasl+ssl": "SASL_SSL"}
-        if parts.scheme not in protocols:
-            raise SettingsError(f"Kafka address has the scheme '{parts.scheme}://'; write host:port or one of {', '.join(protocols)}://")
+        if parts.scheme not in _PROTOCOLS:
+            raise SettingsError(f"Kafka address has the scheme '{parts.scheme}://'; write host:port or one of {', '.join(_PROTOCOLS)}://")
         credentials, _, hosts = parts.netloc.rpartition("@")
         servers = tuple(h if ":" in h else f"{h}:9092" for h in hosts.split(",") if h)
         if not servers:
@@ -53,7 +54,7 @@ class KafkaSettings:
             raise SettingsError(f"Kafka address has the unknown option '{sorted(unknown)[0]}'; use mechanism, cafile, certfile or keyfile")
         return cls(
             servers,
-            protocols[parts.scheme],
+            _PROTOCOLS[parts.scheme],
             options.get("mechanism", "PLAIN") if "sasl" in parts.scheme else None,
             unquote(user) or None,
             unquote(password) or None,
@@ -61,6 +62,18 @@ class KafkaSettings:
             options.get("certfile"),
             options.get("keyfile"),
         )
+
+    @property
+    def address(self) -> str:
+        """The text that `parse` reads back, credentials included: for a child's environment, never for a log."""
+        servers = ",".join(self.servers)
+        if self.protocol == "PLAINTEXT":
+            return servers
+        scheme = next(name for name, protocol in _PROTOCOLS.items() if protocol == self.protocol)
+        user = "" if self.username is None else f"{quote(self.username, safe='')}:{quote(self.password or '', safe='')}@"
+        names = ("mechanism", "cafile", "certfile", "keyfile")
+        options = urlencode({name: getattr(self, name) for name in names if getattr(self, name)})
+        return f"{scheme}://{user}{servers}" + (f"?{options}" if options else "")
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments that kafka-python clients take."""
@@ -89,3 +102,8 @@ class Servers:
         if urlsplit(redis_text).scheme not in ("redis", "rediss", "unix"):
             raise SettingsError("Redis address has an unknown scheme; write redis://host:port or rediss://host:port")
         return cls(KafkaSettings.parse(kafka_text), redis_text)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables from which `resolve` finds these servers again, for a child process; may hold credentials."""
+        return {KAFKA_VARIABLE: self.kafka.address, REDIS_VARIABLE: self.redis}
