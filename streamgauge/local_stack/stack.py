@@ -13,7 +13,7 @@ from typing import Self
 
 from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings, Servers
-from stream_processors.waiting import wait_for_kafka, wait_for_redis
+from stream_processors.waiting import Say, silent, wait_for_kafka, wait_for_redis
 from streamgauge.local_stack.broker import BROKER_GRACE, broker_command
 from streamgauge.local_stack.child import Child
 from streamgauge.local_stack.store import STORE_GRACE, store_command
@@ -30,6 +30,7 @@ class LocalStack:
 
     Args:
         kafka, redis: servers that are there already and take the place of the embedded one.
+        say: gets a sentence if such a server has to be waited for.
 
     Raises:
         ServerUnavailable: on entry, where a server is not installed or does not start; its log's end is in the message.
@@ -38,8 +39,8 @@ class LocalStack:
     servers: Servers
     directory: Path
 
-    def __init__(self, kafka: KafkaSettings | None = None, redis: str | None = None) -> None:
-        self._kafka, self._redis = kafka, redis
+    def __init__(self, kafka: KafkaSettings | None = None, redis: str | None = None, say: Say = silent) -> None:
+        self._kafka, self._redis, self._say = kafka, redis, say
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
@@ -48,8 +49,8 @@ class LocalStack:
             kafka = self._kafka or KafkaSettings.parse(f"127.0.0.1:{self._start('broker', broker_command, BROKER_GRACE)}")
             redis = self._redis or f"redis://127.0.0.1:{self._start('store', store_command, STORE_GRACE)}"
             self.servers = Servers(kafka, redis)
-            wait_for_kafka(self.servers.kafka, START_SECONDS)
-            wait_for_redis(self.servers.redis, START_SECONDS)
+            wait_for_kafka(self.servers.kafka, say=self._say)
+            wait_for_redis(self.servers.redis, say=self._say)
         except BaseException:
             self.stop()
             raise

@@ -1,0 +1,98 @@
+"""``streamgauge up [PLANT]``: a broker and a store, and with a plant also worker, judge and archiver, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from contracts.definition import Feed
+from contracts.errors import StreamgaugeError
+from contracts.plant import load_plant
+from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, Servers
+from stream_processors.topics import ensure_topics
+from streamgauge.local_stack import Child, LocalStack
+from streamgauge.local_stack.processes import command_child
+
+POLL_SECONDS = 0.2  # how soon a child that ended by itself is noticed
+COMMANDS = ("worker", "archive")  # the judge runs in the worker that holds the evidence
+
+
+@click.command("up")
+@click.argument("plant", required=False, type=click.Path(path_type=Path))
+@click.option("--kafka", metavar="HOST:PORT", help=f"Use this Kafka instead of an embedded broker (or {KAFKA_VARIABLE}).")
+@click.option("--redis", metavar="URL", help=f"Use this Redis instead of an embedded store (or {REDIS_VARIABLE}).")
+def up(plant: Path | None, kafka: str | None, redis: str | None) -> None:
+    """Start a broker and a store; with PLANT also worker, judge and archiver. All end at Ctrl-C, or with this process."""
+    feeds = load_plant(plant) if plant else []
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
+    try:
+        _run(plant, feeds, kafka, redis)
+    except KeyboardInterrupt:
+        click.echo("ended")
+
+
+def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(plant: Path | None, feeds: list[Feed], kafka: str | None, redis: str | None) -> None:
+    with _stack(kafka, redis) as stack:
+        _print_addresses(stack)
+        children = _start(plant, feeds, stack) if plant else []
+        try:
+            _watch(stack, children)
+        finally:
+            _stop(children)
+
+
+def _print_addresses(stack: LocalStack) -> None:
+    """Where the servers are, and the lines that point other commands at them."""
+    click.echo(f"Kafka  {','.join(stack.servers.kafka.servers)}")
+    click.echo(f"Redis  {stack.servers.redis.rpartition('@')[2]}")
+    click.echo(f"logs   {stack.directory}")
+    click.echo("in another terminal:")
+    for name, value in stack.servers.environment.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _stack(kafka: str | None, redis: str | None) -> LocalStack:
+    kafka_given = bool(kafka or os.environ.get(KAFKA_VARIABLE))
+    redis_given = bool(redis or os.environ.get(REDIS_VARIABLE))
+    given = Servers.resolve(kafka, redis)
+    known: KafkaSettings | None = given.kafka if kafka_given else None
+    return LocalStack(known, given.redis if redis_given else None, say=click.echo)
+
+
+def _start(plant: Path, feeds: list[Feed], stack: LocalStack) -> list[Child]:
+    for feed in feeds:
+        for finding in ensure_topics(feed, stack.servers.kafka).findings:
+            click.echo(finding)
+    children = [command_child([command, str(plant)], stack.servers, stack.directory) for command in COMMANDS]
+    click.echo(f"{' and '.join(COMMANDS)} run for {', '.join(feed.name for feed in feeds)}; Ctrl-C ends all")
+    return children
+
+
+def _watch(stack: LocalStack, children: list[Child]) -> NoReturn:
+    """Raise when a server or a command ended by itself, or at Ctrl-C."""
+    while True:
+        time.sleep(POLL_SECONDS)
+        stack.check()
+        for child in children:
+            code = child.poll()
+            if code is not None:
+                raise StreamgaugeError(f"{child.name} ended with exit code {code}; its last words:\n{child.log_tail()}")
+
+
+def _stop(children: list[Child]) -> None:
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        child.stop()
