@@ -31,7 +31,7 @@ COMMANDS = ("worker", "archive")  # the judge runs in the worker that holds the 
 def up(plant: Path | None, kafka: str | None, redis: str | None) -> None:
     """Start a broker and a store; with PLANT also worker, judge and archiver. All end at Ctrl-C, or with this process."""
     feeds = load_plant(plant) if plant else []
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell starts background jobs deaf to SIGINT
         signal.signal(number, _as_ctrl_c)
     try:
         _run(plant, feeds, kafka, redis)

@@ -11,8 +11,8 @@ import redis
 from kafka.admin import KafkaAdminClient
 
 from contracts.errors import ServerUnavailable
-from contracts.settings import Servers
-from stream_processors.waiting import wait_for_redis
+from contracts.settings import KafkaSettings, Servers
+from stream_processors.waiting import wait_for_kafka, wait_for_redis
 from streamgauge.local_stack import Child, LocalStack, free_port, store
 
 # A process that starts a stack, tells the pids of the servers, and stays.
