@@ -15,8 +15,9 @@ import click
 from contracts.definition import Feed
 from contracts.errors import StreamgaugeError
 from contracts.plant import load_plant
-from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, Servers
+from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings
 from stream_processors.topics import ensure_topics
+from streamgauge.commands.options import kafka_option, redis_option, servers_of
 from streamgauge.local_stack import Child, LocalStack
 from streamgauge.local_stack.processes import command_child
 
@@ -26,10 +27,10 @@ COMMANDS = ("worker", "archive")  # the judge runs in the worker that holds the 
 
 @click.command("up")
 @click.argument("plant", required=False, type=click.Path(path_type=Path))
-@click.option("--kafka", metavar="HOST:PORT", help=f"Use this Kafka instead of an embedded broker (or {KAFKA_VARIABLE}).")
-@click.option("--redis", metavar="URL", help=f"Use this Redis instead of an embedded store (or {REDIS_VARIABLE}).")
-def up(plant: Path | None, kafka: str | None, redis: str | None) -> None:
-    """Start a broker and a store; with PLANT also worker, judge and archiver. All end at Ctrl-C, or with this process."""
+@kafka_option
+@redis_option
+def command(plant: Path | None, kafka: str | None, redis: str | None) -> None:
+    """Start a broker and a store, or use those named; with PLANT also worker, judge and archiver. All end at Ctrl-C."""
     feeds = load_plant(plant) if plant else []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell starts background jobs deaf to SIGINT
         signal.signal(number, _as_ctrl_c)
@@ -66,7 +67,7 @@ def _print_addresses(stack: LocalStack) -> None:
 def _stack(kafka: str | None, redis: str | None) -> LocalStack:
     kafka_given = bool(kafka or os.environ.get(KAFKA_VARIABLE))
     redis_given = bool(redis or os.environ.get(REDIS_VARIABLE))
-    given = Servers.resolve(kafka, redis)
+    given = servers_of(kafka, redis)
     known: KafkaSettings | None = given.kafka if kafka_given else None
     return LocalStack(known, given.redis if redis_given else None, say=click.echo)
 

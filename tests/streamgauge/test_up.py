@@ -11,7 +11,7 @@ from contracts.errors import ServerUnavailable
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
 from stream_processors.waiting import wait_for_kafka, wait_for_redis
 
-UP = [sys.executable, "-c", "from streamgauge.commands.up import up; up()"]
+UP = [sys.executable, "-m", "streamgauge", "up"]
 CLEAN = {name: value for name, value in os.environ.items() if name not in (KAFKA_VARIABLE, REDIS_VARIABLE)}
 
 
