@@ -1,0 +1,126 @@
+"""Clients of Redis made from an address, errors in words, and what a server must be to hold state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+
+from contracts.errors import ServerUnavailable, SettingsError, StreamgaugeError
+
+CONNECT_SECONDS = 5.0  # without it a host that drops packets holds a command for minutes
+REPLY_SECONDS = 10.0  # without it a hung server holds a partition for ever; less than that, and a slow fork of its own is an outage
+READ_BYTES = 262_144  # redis-py reads 32 KB at a time: two more system calls for the reply of a hundred vectors
+OLDEST = (7, 0)  # of Redis, and of what Valkey says it is compatible with
+
+_OPTIONS: dict[str, Any] = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": REPLY_SECONDS, "socket_read_size": READ_BYTES}
+
+
+def sync_client(url: str) -> redis.Redis:
+    """A client of ``redis://``, ``rediss://`` (TLS) or ``unix://``, with ``user:password@`` for an ACL user; it answers PING.
+
+    Query options are redis-py's, such as ``ssl_ca_certs=FILE``, ``ssl_certfile=FILE``, ``ssl_keyfile=FILE`` or ``db=1``.
+
+    Raises:
+        SettingsError: the address or the credentials are wrong.
+        ServerUnavailable: no answer.
+    """
+    client: redis.Redis | None = None
+    try:
+        client = redis.Redis.from_url(url, **_OPTIONS)
+        binary_only(client)
+        client.ping()
+    except (ValueError, TypeError, OSError, redis.RedisError) as error:
+        if client is not None:
+            client.close()
+        raise in_words(error, address(url)) from error
+    return client
+
+
+async def async_client(url: str) -> redis.asyncio.Redis:
+    """The same for asyncio, for a worker: the server is also checked to be one that can hold state (`check_server`)."""
+    client: redis.asyncio.Redis | None = None
+    try:
+        client = redis.asyncio.Redis.from_url(url, **_OPTIONS)
+        binary_only(client)
+        await client.ping()
+        await check_server(client)
+    except (ValueError, TypeError, OSError, redis.RedisError, StreamgaugeError) as error:
+        if client is not None:
+            await client.aclose()
+        if isinstance(error, StreamgaugeError):
+            raise
+        raise in_words(error, address(url)) from error
+    return client
+
+
+async def check_server(client: redis.asyncio.Redis) -> None:
+    """Refuses a server that is too old, or that may evict state.
+
+    Raises:
+        SettingsError: with the fix.
+        ServerUnavailable: no answer.
+    """
+    where = client_address(client)
+    try:
+        judge_server(await client.info("server") | await client.info("memory"), where)
+    except redis.RedisError as error:
+        raise in_words(error, where) from error
+
+
+def judge_server(info: Mapping[str, Any], where: str) -> None:
+    """`check_server` on what INFO said: sections server and memory. Without a memory limit nothing can be evicted."""
+    version = str(info.get("redis_version", "0"))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
+        raise SettingsError(f"Redis at {where} is version {version}; install Redis {OLDEST[0]}.{OLDEST[1]} or newer, or Valkey")
+    policy, limit = str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0))
+    if limit > 0 and policy != "noeviction":
+        raise SettingsError(
+            f"Redis at {where} may evict state: maxmemory-policy is {policy} with maxmemory {limit}; "
+            "set it to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf), or use another server"
+        )
+
+
+def binary_only(client: Any) -> None:
+    """Refuses a client that decodes replies: packed vectors are not text."""
+    pool = getattr(client, "connection_pool", None)
+    if (pool.connection_kwargs if pool else client.get_connection_kwargs()).get("decode_responses"):
+        raise SettingsError("this Redis client has decode_responses=True, which corrupts packed vectors; make one without it")
+
+
+def in_words(error: Exception, where: str) -> StreamgaugeError:
+    """The error of redis-py as one of ours, which names the server and the fix."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if isinstance(error, StreamgaugeError):
+        return error
+    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
+        return SettingsError(f"Redis at {where} refused the credentials ({text}); write redis://USER:PASSWORD@HOST:PORT")
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return SettingsError(f"Redis at {where}: the user lacks a right ({text}); docs/redis-layout.md lists the commands to allow")
+    if isinstance(error, (ValueError, TypeError)):
+        return SettingsError(f"Redis address {where} cannot be used ({text}); write redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return ServerUnavailable(f"Redis at {where} is full ({text}); raise maxmemory, or lower max_entities in the definition")
+    if isinstance(error, redis.ReadOnlyError):
+        return ServerUnavailable(f"Redis at {where} is a replica and takes no writes; name the primary")
+    if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
+        return ServerUnavailable(f"Redis at {where} does not answer ({text}); start one with: streamgauge up, or name one with --redis URL")
+    return ServerUnavailable(f"Redis at {where} refused a call ({text})")
+
+
+def address(url: str) -> str:
+    """The address without user, password and options."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def client_address(client: Any) -> str:
+    """Where a client is connected, for messages."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        return "the cluster"
+    options = pool.connection_kwargs
+    return f"unix://{options['path']}" if "path" in options else f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
