@@ -31,7 +31,8 @@ def parse_event_time(value: object, unit: str | None = None) -> int | None:
     if isinstance(value, int):
         return _bounded(_scale_integer(value, unit or unit_of(value) if abs(value) < 2**63 else "ns"))
     if isinstance(value, float) and math.isfinite(value):
-        return _bounded(math.floor(value * _UNITS[unit or unit_of(value)]))
+        scaled = value * _UNITS[unit or unit_of(value)]
+        return _bounded(math.floor(scaled)) if math.isfinite(scaled) else None
     return None
 
 

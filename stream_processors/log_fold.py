@@ -1,0 +1,66 @@
+"""What the runner needs of a fold, and what a fold hands out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from contracts.columns import RawBatch
+
+
+class OutRecord(NamedTuple):
+    """One record for a topic, complete: these bytes are what a replay compares."""
+
+    offset: int  # of the source record; with the topic and `n` it is the record's id
+    n: int
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Outputs(NamedTuple):
+    """What a batch came to. `records` by topic kind, each list in the order of ids; `served` newest vectors by entity."""
+
+    records: dict[str, list[OutRecord]]
+    entities: list[bytes] = []
+    vectors: list[bytes] = []
+    created: list[tuple[bytes, int]] = []  # (entity, event time) of entities that the directory does not know yet
+
+
+class LogFold(ABC):
+    """fold(state, batch) -> state, outputs: a pure function of one partition's log; no I/O, no clock."""
+
+    version: int  # of the fold: outputs of two versions may differ, and verify compares within one
+
+    @abstractmethod
+    def fold(self, batch: RawBatch) -> Outputs:
+        """Folds consecutive records. How a log is cut into batches changes no byte of the outputs or the state."""
+
+    @abstractmethod
+    def changed_chunks(self) -> dict[str, bytes]:
+        """Parts of the state that changed since the last call, by name, none above 1 MB."""
+
+    @abstractmethod
+    def restore(self, chunks: Mapping[str, bytes]) -> None:
+        """Puts back a state from all of its chunks.
+
+        Raises:
+            StateError: a chunk is missing or does not fit the definition.
+        """
+
+    @abstractmethod
+    def counters(self) -> dict[str, int]:
+        """folded, duplicate, late, dead_lettered, and whatever else is counted since the generation began."""
+
+    @abstractmethod
+    def clock(self) -> tuple[int, float]:
+        """(greatest event time folded in µs, −1 before the first; usual step of it in µs)."""
+
+    def forget_handed_out(self) -> None:
+        """Makes the next `changed_chunks` hand out everything."""
+
+    def everything_served(self) -> Outputs:
+        """All newest vectors and directory entries, for a store that forgot them."""
+        return Outputs({})

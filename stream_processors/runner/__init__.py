@@ -1,0 +1,1 @@
+"""One runner for all folds: take, restore, fold, publish, serve, checkpoint (docs/semantics.md, section 5)."""

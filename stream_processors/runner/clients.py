@@ -1,0 +1,93 @@
+"""aiokafka clients with the settings that folds need, each with what goes wrong without it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import IncompatibleBrokerVersion, UnknownError, UnsupportedVersionError
+from aiokafka.helpers import create_ssl_context
+
+from contracts.settings import KafkaSettings
+
+SESSION_MS = 6_000  # a dead worker's partitions wait this long; the embedded broker holds a join for half of it
+HEARTBEAT_MS = 1_500  # three chances within a session
+MAX_POLL_MS = 300_000  # a long restore must not lose the partitions that it restores
+TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-committed readers wait this long for its end
+BATCH_BYTES = 900_000  # below the 1 MB that brokers allow a batch
+FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
+
+
+def connection_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Address and security of a broker, as aiokafka takes them."""
+    out: dict[str, Any] = {"bootstrap_servers": list(settings.servers), "security_protocol": settings.protocol}
+    if "SSL" in settings.protocol:
+        out["ssl_context"] = create_ssl_context(cafile=settings.cafile, certfile=settings.certfile, keyfile=settings.keyfile)
+    if settings.mechanism:
+        out |= {"sasl_mechanism": settings.mechanism, "sasl_plain_username": settings.username, "sasl_plain_password": settings.password}
+    return out
+
+
+def group_consumer(settings: KafkaSettings, group: str, client: str) -> AIOKafkaConsumer:
+    """The consumer that owns the folded partitions; offsets come from checkpoints, the group's serve lag tools only."""
+    return AIOKafkaConsumer(
+        **connection_options(settings),
+        group_id=group,
+        client_id=client,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+        max_poll_interval_ms=MAX_POLL_MS,
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=100,
+    )
+
+
+def free_consumer(settings: KafkaSettings) -> AIOKafkaConsumer:
+    """A consumer of no group that reads committed records, for tails and switches."""
+    return AIOKafkaConsumer(
+        **connection_options(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=100,
+    )
+
+
+def plain_producer(settings: KafkaSettings) -> AIOKafkaProducer:
+    """For single records and for brokers without transactions: acknowledged by all replicas."""
+    return AIOKafkaProducer(**connection_options(settings), acks="all", max_batch_size=BATCH_BYTES, max_request_size=1_048_576)
+
+
+async def has_transactions(settings: KafkaSettings) -> bool:
+    """Whether the broker gives out producer ids; the embedded one does not."""
+    quiet = logging.getLogger("aiokafka.producer.sender")
+    quiet.addFilter(_refusals_are_expected)
+    try:
+        producer = transactional_producer(settings, "streamgauge-probe")
+        await producer.start()
+    except (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion):
+        return False
+    finally:
+        quiet.removeFilter(_refusals_are_expected)
+        await producer.stop()
+    return True
+
+
+def _refusals_are_expected(record: logging.LogRecord) -> bool:
+    return "InitProducerIdRequest" not in record.getMessage()
+
+
+def transactional_producer(settings: KafkaSettings, transactional_id: str) -> AIOKafkaProducer:
+    """A producer whose start fences the one before with the same id."""
+    return AIOKafkaProducer(
+        **connection_options(settings),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=TRANSACTION_MS,
+        max_batch_size=BATCH_BYTES,
+        max_request_size=1_048_576,
+    )

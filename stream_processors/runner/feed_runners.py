@@ -1,0 +1,68 @@
+"""The places of one feed that this worker owns, and what they share: switches, transactions, tails."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from redis.asyncio import Redis
+
+from contracts.definition import Feed
+from contracts.settings import KafkaSettings
+from contracts.topics import topic_name
+from feature_store.partition_store import PartitionStore
+from stream_processors.log_ends import end_offset
+from stream_processors.runner.clients import free_consumer, transactional_producer
+from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
+from stream_processors.runner.place import Place
+from stream_processors.runner.publisher import Publisher
+from stream_processors.runner.switch_log import SwitchLog
+
+
+class FeedRunners:
+    """Makes the runners of one feed; clients are shared by all of them but for transactional producers."""
+
+    def __init__(self, feed: Feed, settings: KafkaSettings, redis: Redis, producer: AIOKafkaProducer, transactions: bool, topic_ids: dict[str, str | None]) -> None:
+        self.feed = feed
+        self._settings = settings
+        self._redis = redis
+        self._producer = producer
+        self._transactions = transactions
+        self._topic_ids = topic_ids
+        self._switch_reader = free_consumer(settings)
+        self._tail = free_consumer(settings)
+        self._switches = SwitchLog(topic_name(feed, "switches"), producer, self._switch_reader)
+
+    async def start(self) -> None:
+        """Connects the readers."""
+        await self._switch_reader.start()
+        self._switch_reader.assign([TopicPartition(topic_name(self.feed, "switches"), 0)])
+        await self._tail.start()
+
+    async def stop(self) -> None:
+        """Closes the readers."""
+        await self._switch_reader.stop()
+        await self._tail.stop()
+
+    async def take(self, log: str, partition: int, owner: str) -> PartitionRunner:
+        """Takes a place; the runner's progress says from where to read."""
+        place = Place(self.feed, log, partition)
+        runner = PartitionRunner(
+            place, PartitionStore(self._redis, self.feed.name, place.store_name), await self._publisher(place), self._switches, owner
+        )
+        try:
+            await runner.take(await self._bounds(place), self._tail)
+        except BaseException:
+            await runner.abandon()
+            raise
+        return runner
+
+    async def _publisher(self, place: Place) -> Publisher:
+        if not self._transactions:
+            return Publisher(self._producer, transactional=False)
+        producer = transactional_producer(self._settings, f"streamgauge-{place.topic}-{place.partition}")
+        await producer.start()
+        return Publisher(producer, transactional=True)
+
+    async def _bounds(self, place: Place) -> LogBounds:
+        at = TopicPartition(place.topic, place.partition)
+        start = (await self._tail.beginning_offsets([at]))[at]
+        return LogBounds(start, await end_offset(self._tail, at), self._topic_ids.get(place.topic))

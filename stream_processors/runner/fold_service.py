@@ -1,0 +1,198 @@
+"""The service that owns the worker's partitions: a Kafka consumer, a runner for each place, timers.
+
+It is a `mode.Service` on the Faust app, so Faust supervises it; stock Faust agents would cost some 70 µs an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import mode
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from redis.asyncio import Redis
+
+from contracts.definition import Feed
+from contracts.errors import Fenced
+from contracts.settings import Servers
+from contracts.topics import topic_name
+from feature_store.redis_connection import async_client
+from stream_processors.decoding.batches import raw_batch
+from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer
+from stream_processors.runner.feed_runners import FeedRunners
+from stream_processors.runner.idle import IdleWatch
+from stream_processors.runner.metrics import WorkerMetrics
+from stream_processors.runner.partition_runner import PartitionRunner
+from stream_processors.topics import ensure_topics
+
+POLL_MS = 200  # a longer wait delays a rebalance's answer; the fetch returns as soon as there is anything
+MAX_RECORDS = 20_000  # of all partitions at once: bounds memory and the pause of a rebalance
+CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes more
+IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
+LOGS = ("events", "evidence")
+log = logging.getLogger("streamgauge.worker")
+
+
+class FoldService(mode.Service):
+    """Folds every partition that the group gives this worker, of all feeds of the plant."""
+
+    def __init__(self, feeds: list[Feed], servers: Servers, plant: str, metrics: WorkerMetrics, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.feeds = feeds
+        self.servers = servers
+        self.metrics = metrics
+        self.group = f"streamgauge-{plant}"
+        self.owner = f"{socket.gethostname()}-{os.getpid()}"
+        self.runners: dict[TopicPartition, PartitionRunner] = {}
+        self.ready = False
+        self._turn = 0  # of assignments: what was fetched in an earlier one is stale
+        self._lock = asyncio.Lock()
+        self._logs: dict[str, tuple[FeedRunners, str]] = {}
+        self._idle = IdleWatch()
+
+    async def on_start(self) -> None:
+        """Makes topics, connects, joins the group."""
+        kafka = self.servers.kafka
+        self._redis: Redis = await async_client(self.servers.redis)
+        self._producer = plain_producer(kafka)
+        await self._producer.start()
+        transactions = await has_transactions(kafka)
+        if not transactions:
+            log.warning("the broker has no transactions: a worker that lost its partition can leave a repeated record that differs")
+        for feed in self.feeds:
+            found = await asyncio.to_thread(ensure_topics, feed, kafka)
+            for finding in found.findings:
+                log.warning(finding)
+            ids = {state.name: state.topic_id for state in found.topics.values()}
+            runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids)
+            await runners.start()
+            for name in LOGS:
+                self._logs[topic_name(feed, name)] = (runners, name)
+        self._consumer = group_consumer(kafka, self.group, self.owner)
+        await self._consumer.start()
+        self._consumer.subscribe(list(self._logs), listener=_Rebalance(self))
+
+    async def on_stop(self) -> None:
+        """Checkpoints, leaves the group at once, closes everything."""
+        async with self._lock:
+            await self._give_up(list(self.runners))
+        await self._consumer.stop()
+        for runners in {id(r): r for r, _ in self._logs.values()}.values():
+            await runners.stop()
+        await self._producer.stop()
+        await self._redis.aclose()
+
+    @mode.Service.timer(1.0)
+    async def _look_for_idle(self) -> None:
+        """Puts one observation on `evidence` for a partition of events that nobody is heard on any more."""
+        async with self._lock:
+            for place, runner in self.runners.items():
+                if runner.place.log == "events" and (found := self._idle.observation(place, runner, time.monotonic())):
+                    await self._producer.send_and_wait(topic_name(runner.place.feed, "evidence"), found, partition=0)
+
+    @mode.Service.task
+    async def _fold(self) -> None:
+        while not self.should_stop:
+            turn = self._turn
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+            async with self._lock:
+                if turn == self._turn and not self.should_stop:
+                    for place, records in fetched.items():
+                        if records:
+                            await self._process(place, records)
+                    await self._checkpoint_due()
+
+    async def _process(self, place: TopicPartition, records: list[Any]) -> None:
+        runner = self.runners.get(place)
+        if runner is None:
+            return
+        began = time.perf_counter()
+        batch = raw_batch(
+            [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
+        )
+        try:
+            outputs = await runner.process(batch)
+        except Fenced:
+            await self._lost(place)
+            return
+        self._idle.heard(place, batch, time.monotonic())
+        self.metrics.folded(runner, batch, outputs, time.perf_counter() - began)
+
+    async def _checkpoint_due(self) -> None:
+        now = time.monotonic()
+        for place, runner in list(self.runners.items()):
+            quiet = now - self._idle.last_heard(place) > IDLE_CHECKPOINT_SECONDS
+            if runner.changed and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet):
+                await self._checkpoint(place, runner)
+
+    async def _checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
+        try:
+            with self.metrics.checkpointing():
+                await runner.checkpoint()
+        except Fenced:
+            await self._lost(place)
+            return
+        with contextlib.suppress(KafkaError):  # the group's offsets serve lag tools only; the manifest is what counts
+            await self._consumer.commit({place: runner.progress.next_offset})
+
+    async def _lost(self, place: TopicPartition) -> None:
+        """Another owner has taken the place: nothing may be written any more."""
+        log.warning("%s/%d was taken by another worker; this one lets go", place.topic, place.partition)
+        runner = self.runners.pop(place)
+        self._consumer.pause(place)
+        await runner.abandon()
+
+    async def assigned(self, places: Iterable[TopicPartition]) -> None:
+        """Takes each place and seeks to where its state stands."""
+        async with self._lock:
+            self._turn += 1
+            for place in sorted(places):
+                feed_runners, name = self._logs[place.topic]
+                runner = await feed_runners.take(name, place.partition, self.owner)
+                self.runners[place] = runner
+                self._consumer.seek(place, runner.progress.next_offset)
+                self._idle.taken(place, time.monotonic())
+                log.info("took %s/%d at offset %d", place.topic, place.partition, runner.progress.next_offset)
+            self._turn += 1
+            self.ready = True
+
+    async def revoked(self, places: Iterable[TopicPartition]) -> None:
+        """Checkpoints and gives up each place."""
+        async with self._lock:
+            self._turn += 1
+            await self._give_up([place for place in places if place in self.runners])
+
+    async def _give_up(self, places: list[TopicPartition]) -> None:
+        for place in places:
+            runner = self.runners.pop(place)
+            try:
+                await runner.release()
+            except Fenced:
+                await runner.abandon()
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands aiokafka's calls to the service; an error in them must end the worker, not be logged and forgotten."""
+
+    def __init__(self, service: FoldService) -> None:
+        self._service = service
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._guard(self._service.revoked(revoked))
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        await self._guard(self._service.assigned(assigned))
+
+    async def _guard(self, work: Any) -> None:
+        try:
+            await work
+        except Exception as error:
+            await self._service.crash(error)
+            raise

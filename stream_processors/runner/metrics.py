@@ -1,0 +1,58 @@
+"""What the worker tells Prometheus; no label carries a device's name, so that their number stays bounded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from contracts.columns import RawBatch
+from stream_processors.log_fold import Outputs
+from stream_processors.runner.partition_runner import PartitionRunner
+
+LATENCIES = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)  # seconds
+OUTCOMES = ("folded", "duplicate", "late", "dead_lettered")
+
+
+class WorkerMetrics:
+    """Counters and gauges of one worker, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        place = ("feed", "log", "partition")
+        self._ended = Gauge("streamgauge_records", "Records by what they ended as since the generation began", (*place, "outcome"), registry=self.registry)
+        self._read = Counter("streamgauge_records_read", "Records read by this worker", place, registry=self.registry)
+        self._balanced = Gauge("streamgauge_balanced", "1 where every record and offset is accounted for", place, registry=self.registry)
+        self._offset = Gauge("streamgauge_next_offset", "Offset that is read next", place, registry=self.registry)
+        self._out = Counter("streamgauge_records_published", "Records published, by kind of topic", ("feed", "kind"), registry=self.registry)
+        self._batch = Histogram("streamgauge_batch_seconds", "From a fetch to its outputs served and published", ("log",), buckets=LATENCIES, registry=self.registry)
+        self._checkpoint = Histogram("streamgauge_checkpoint_seconds", "Staging and flipping a checkpoint", buckets=LATENCIES, registry=self.registry)
+        self._delay = Gauge("streamgauge_delay_seconds", "Kafka timestamp to folding, of the newest record", place, registry=self.registry)
+        self.open_incidents = Gauge("streamgauge_open_incidents", "Incidents open now, by kind", ("feed", "kind"), registry=self.registry)
+        self.alerts = Counter("streamgauge_alerts", "Alerts read, by kind and status", ("feed", "kind", "status"), registry=self.registry)
+
+    def folded(self, runner: PartitionRunner, batch: RawBatch, outputs: Outputs, seconds: float) -> None:
+        """Notes a batch that was folded, published and served."""
+        place = (runner.place.feed.name, runner.place.log, str(runner.place.partition))
+        counters = runner.fold.counters()
+        for outcome in OUTCOMES:
+            self._ended.labels(*place, outcome).set(counters[outcome])
+        self._read.labels(*place).inc(batch.n)
+        self._balanced.labels(*place).set(runner.progress.balanced(counters))
+        self._offset.labels(*place).set(runner.progress.next_offset)
+        self._delay.labels(*place).set(max(0.0, time.time() - float(batch.kafka_time[-1]) / 1e6))
+        self._batch.labels(runner.place.log).observe(seconds)
+        for kind, records in outputs.records.items():
+            self._out.labels(runner.place.feed.name, kind).inc(len(records))
+
+    @contextmanager
+    def checkpointing(self) -> Iterator[None]:
+        """Times a checkpoint."""
+        with self._checkpoint.time():
+            yield
+
+    def text(self) -> bytes:
+        """Everything in Prometheus's text format."""
+        return generate_latest(self.registry)

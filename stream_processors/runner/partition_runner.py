@@ -1,0 +1,218 @@
+"""One fold at work on one partition: taken, restored, folded, published, served, checkpointed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer
+
+from contracts.columns import RawBatch
+from contracts.errors import StateError
+from contracts.records import Switch
+from feature_store.checkpoint import Checkpoint, Manifest
+from feature_store.partition_store import PartitionStore
+from stream_processors.log_fold import LogFold, Outputs
+from stream_processors.runner.place import Place
+from stream_processors.runner.progress import Progress
+from stream_processors.runner.published import published_ids
+from stream_processors.runner.publisher import Publisher
+from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation
+
+INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
+log = logging.getLogger("streamgauge.runner")
+
+
+class LogBounds(NamedTuple):
+    """First and next offset of a partition, and its topic's id where the broker gives one."""
+
+    start: int
+    end: int
+    topic_id: str | None
+
+
+class PartitionRunner:
+    """Owns one place from `take` until `release`, or until a call raises Fenced."""
+
+    def __init__(self, place: Place, store: PartitionStore, publisher: Publisher, switches: SwitchLog, owner: str) -> None:
+        self.place = place
+        self.generation = 0
+        self.epoch = -1
+        self.progress = Progress(0, 0)
+        self.fold: LogFold = place.new_fold(0)
+        self.changed = False  # since the last checkpoint
+        self.checkpointed_at = 0.0  # monotonic seconds
+        self._store = store
+        self._publisher = publisher
+        self._switches = switches
+        self._owner = owner
+        self._suppressed: dict[str, set[tuple[int, int]]] = {}
+        self._topic_id: str | None = None
+
+    async def take(self, bounds: LogBounds, tail: AIOKafkaConsumer) -> int:
+        """Becomes the owner, puts back the state, and returns the offset to read from (semantics.md, section 5)."""
+        place = self.place
+        self.epoch = await self._switches.append(Switch(kind="taken", log=place.topic, partition=place.partition, owner=self._owner))
+        recorded = await self._switches.read_to(self.epoch)
+        taken = await self._store.take(self.epoch)
+        generation = current_generation(recorded, place.topic, place.partition)
+        checkpoint = await self._restore(taken)
+        cause = _why_new_generation(place, self.fold.version, generation, checkpoint, bounds)
+        if cause:
+            await self._begin(cause, generation, checkpoint, bounds)
+        else:
+            assert generation is not None
+            await self._go_on(generation.switch, checkpoint)
+        self._topic_id = bounds.topic_id
+        await self._find_published(tail, checkpoint.manifest.output_ends if checkpoint and not cause else {})
+        self.checkpointed_at = time.monotonic()
+        return self.progress.next_offset
+
+    async def _restore(self, taken: object) -> Checkpoint | None:
+        try:
+            return await self._store.restore(taken)
+        except StateError as error:
+            log.error("%s/%d: no checkpoint can be used: %s", self.place.topic, self.place.partition, error)
+            return None
+
+    async def _begin(self, cause: str, before: Recorded | None, checkpoint: Checkpoint | None, bounds: LogBounds) -> None:
+        """Opens a generation, aloud, with an empty state."""
+        place = self.place
+        start = bounds.start
+        if cause == DEFINITION_CHANGED and checkpoint is not None:
+            start = max(checkpoint.manifest.offset, bounds.start)
+        self.generation = before.switch.generation + 1 if before else 1
+        self.fold = place.new_fold(self.generation)
+        self.progress = Progress(start, start)
+        await self._switches.append(
+            Switch(
+                kind="generation",
+                log=place.topic,
+                partition=place.partition,
+                generation=self.generation,
+                from_offset=start,
+                topic_id=bounds.topic_id,
+                definition=place.feed.hash,
+                fold_version=self.fold.version,
+                cause=cause,
+                epoch=self.epoch,
+            )
+        )
+        say = log.info if cause == FIRST_START else log.warning
+        say("%s/%d: generation %d begins at offset %d: %s", place.topic, place.partition, self.generation, start, cause)
+
+    async def _go_on(self, generation: Switch, checkpoint: Checkpoint | None) -> None:
+        """Puts back the state of the generation, or begins it anew at its birth where the store lost it."""
+        self.generation = generation.generation
+        self.fold = self.place.new_fold(self.generation)
+        if checkpoint is None or checkpoint.manifest.generation != self.generation:
+            self.progress = Progress(generation.from_offset, generation.from_offset)
+            return
+        manifest = checkpoint.manifest
+        self.fold.restore(checkpoint.chunks)
+        self.progress = Progress(generation.from_offset, manifest.offset, manifest.counters["read"], manifest.counters["gaps"])
+        self._publisher.ends |= manifest.output_ends
+        await self._serve(self.fold.everything_served())
+
+    async def _find_published(self, tail: AIOKafkaConsumer, known: dict[tuple[str, int], int]) -> None:
+        """Finds which outputs from here on stand on their topics already."""
+        prefix = self.place.id_prefix(self.generation)
+        for kind, (topic, partition) in self.place.outputs.items():
+            found, end = await published_ids(tail, topic, partition, known.get((topic, partition), 0), prefix)
+            self._suppressed[kind] = {i for i in found if i[0] >= self.progress.next_offset}
+            self._publisher.ends[topic, partition] = end
+
+    async def process(self, batch: RawBatch) -> Outputs:
+        """Folds a batch, publishes and serves what it came to. After an error the runner must be given up."""
+        if batch.n <= INLINE_RECORDS:
+            outputs = self.fold.fold(batch)
+        else:
+            outputs = await asyncio.get_running_loop().run_in_executor(None, self.fold.fold, batch)
+        self.progress.advance(batch)
+        self.changed = True
+        records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
+        await asyncio.gather(self._publisher.publish(records), self._serve(outputs))
+        return outputs
+
+    def _not_published(self, kind: str, items: list) -> list:  # type: ignore[type-arg]
+        published = self._suppressed.get(kind)
+        if not published:
+            return items
+        fresh = [item for item in items if (item.offset, item.n) not in published]
+        if items[-1].offset >= max(published)[0]:
+            self._suppressed[kind] = set()
+        return fresh
+
+    async def _serve(self, outputs: Outputs) -> None:
+        if outputs.entities:
+            served = await self._store.serve(self.generation, outputs.entities, outputs.vectors)
+            if served.forgot:
+                await self._remind()
+        if outputs.created:
+            await self._store.serve_directory(self.generation, outputs.created)
+
+    async def _remind(self) -> None:
+        """Puts everything back into a store that forgot it: all chunks, all vectors, the directory."""
+        log.warning("%s/%d: Redis had forgotten; state and vectors are written again", self.place.topic, self.place.partition)
+        everything = self.fold.everything_served()
+        await self._store.serve(self.generation, everything.entities, everything.vectors)
+        await self._store.serve_directory(self.generation, everything.created)
+        self.fold.forget_handed_out()
+        self.changed = True
+
+    async def checkpoint(self) -> None:
+        """Stages changed chunks and flips the manifest; what it covers has been published and served before."""
+        if not self.changed:
+            return
+        counters = self.fold.counters() | {
+            "read": self.progress.read,
+            "gaps": self.progress.gaps,
+            "start_offset": self.progress.start_offset,
+        }
+        manifest = Manifest(
+            generation=self.generation,
+            offset=self.progress.next_offset,
+            definition=self.place.feed.hash,
+            fold_version=self.fold.version,
+            epoch=self.epoch,
+            counters=counters,
+            output_ends=dict(self._publisher.ends),
+            topic_id=self._topic_id,
+        )
+        await self._store.checkpoint(manifest, self.fold.changed_chunks())
+        self.changed = False
+        self.checkpointed_at = time.monotonic()
+
+    async def release(self) -> None:
+        """Gives the place up after a last checkpoint."""
+        await self.checkpoint()
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Ends its own producer and nothing else: another owner goes on from the last checkpoint."""
+        await self._publisher.close()
+
+
+FIRST_START = "first start"
+DEFINITION_CHANGED = "definition or fold changed"
+
+
+def _why_new_generation(place: Place, version: int, found: Recorded | None, checkpoint: Checkpoint | None, bounds: LogBounds) -> str:
+    """The cause of a new generation, or "" where the state of the last one can be gone on with."""
+    if found is None:
+        return FIRST_START
+    switch = found.switch
+    stored = checkpoint.manifest.offset if checkpoint and checkpoint.manifest.generation == switch.generation else None
+    if switch.topic_id is not None and bounds.topic_id is not None and switch.topic_id != bounds.topic_id:
+        return "topic recreated"
+    if stored is not None and stored > bounds.end:
+        return "log ends before the stored offset"
+    if switch.definition != place.feed.hash or switch.fold_version != version:
+        return DEFINITION_CHANGED
+    if stored is None and switch.from_offset < bounds.start:
+        return "state lost beyond recovery"
+    if stored is None and switch.from_offset > bounds.end:
+        return "log ends before the generation began"
+    return ""

@@ -1,0 +1,73 @@
+"""Outputs onto their topics: a batch's records in one transaction where the broker has transactions, else acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from stream_processors.log_fold import OutRecord
+
+BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
+
+
+class Publisher:
+    """Sends outputs of one fold over one partition and knows how far each output partition is acknowledged."""
+
+    def __init__(self, producer: AIOKafkaProducer, transactional: bool) -> None:
+        self._producer = producer
+        self.transactional = transactional
+        self.ends: dict[tuple[str, int], int] = {}  # (topic, partition) -> offset after the last acknowledged record
+
+    async def publish(self, records: dict[str, list[OutRecord]]) -> None:
+        """Sends all records, by topic; when it returns, every one of them is acknowledged (and committed).
+
+        Raises:
+            KafkaError: nothing may be checkpointed; a successor finds what was published and suppresses it.
+        """
+        if not any(records.values()):
+            return
+        if not self.transactional:
+            await self._send(records)
+            return
+        await self._producer.begin_transaction()
+        try:
+            await self._send(records)
+        except BaseException:
+            await self._abort()
+            raise
+        await self._producer.commit_transaction()
+
+    async def _abort(self) -> None:
+        try:
+            await self._producer.abort_transaction()
+        except KafkaError:
+            pass  # a fenced or broken producer has nothing left to abort: the broker does it at the timeout
+
+    async def _send(self, records: dict[str, list[OutRecord]]) -> None:
+        sends = []
+        for topic, items in records.items():
+            for partition in sorted({item.partition for item in items}):
+                sends.append(self._send_partition(topic, partition, (i for i in items if i.partition == partition)))
+        await asyncio.gather(*sends)
+
+    async def _send_partition(self, topic: str, partition: int, items: Iterable[OutRecord]) -> None:
+        waiting = []
+        batch = self._producer.create_batch()
+        for item in items:
+            headers = list(item.headers)
+            if batch.append(key=item.key, value=item.value, timestamp=None, headers=headers) is None:
+                waiting.append((await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+                batch = self._producer.create_batch()
+                if batch.append(key=item.key, value=item.value, timestamp=None, headers=headers) is None:
+                    raise ValueError(f"{topic}: a record of {len(item.value)} bytes is larger than a batch may be")
+        waiting.append((await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+        for future, count in waiting:
+            self.ends[topic, partition] = (await future).offset + count
+
+    async def close(self) -> None:
+        """Ends the producer where it is this partition's own."""
+        if self.transactional:
+            await self._producer.stop()

@@ -1,0 +1,168 @@
+"""The stream fold over one partition of `<feed>.events`."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from contracts.columns import Columns, RawBatch
+from contracts.definition import Feed
+from feature_store.feature_plan import feature_names
+from online_model.conformal import new_group_scores
+from online_model.evidence_buffer import EvidenceBuffer, new_evidence_buffer
+from online_model.half_space_trees import make_trees
+from online_model.half_space_trees_bytes import trees_from_bytes, trees_to_bytes
+from stream_processors.decoding.decoder import Decoder
+from stream_processors.log_fold import LogFold, Outputs
+from stream_processors.stream_fold import fold_kernel as kernel
+from stream_processors.stream_fold import entity_rows as head
+from stream_processors.stream_fold.fold_plan import plan_fold, row_words, statistics_per_entity
+from stream_processors.stream_fold.outputs import OutputWriter
+from stream_processors.stream_fold.partition_state import (
+    FIRST_SLOTS,
+    EvictionOrder,
+    make_eviction_order,
+    new_entities,
+    new_partition,
+)
+from stream_processors.stream_fold.partition_words import CLOCK, COUNTER_NAMES, ENTITIES, MEAN_STEP, WORDS
+from stream_processors.stream_fold.state_chunks import (
+    entities_from_chunks,
+    entity_chunks,
+    group_scores_from_bytes,
+    group_scores_to_bytes,
+    partition_from_bytes,
+    partition_to_bytes,
+)
+
+FOLD_VERSION = 1  # raise with every change that may change a byte of output
+ROWS_AT_ONCE = 4096  # rows of one kernel call: more costs cache, fewer costs calls
+EVIDENCE_ROOM = 1024  # besides one a slot; the kernel stops and goes on when it is full
+SUMMARY_ROOM = 64
+
+
+class StreamFold(LogFold):
+    """Validates, deduplicates, computes features, scores and watches one partition; see docs/semantics.md."""
+
+    version = FOLD_VERSION
+
+    def __init__(self, feed: Feed, partition: int, generation: int) -> None:
+        self.feed = feed
+        self.partition = partition
+        self.generation = generation
+        self.plan = plan_fold(feed)
+        self.decoder = Decoder(feed)
+        self.writer = OutputWriter(feed, partition, generation, statistics_per_entity(self.plan))
+        self._width = row_words(self.plan)
+        self._slots = min(FIRST_SLOTS, feed.max_entities)
+        self._entities = new_entities(self._slots, self._width)
+        self._partition = new_partition(feed)
+        self._trees = make_trees(feature_names(feed), feed.seed)
+        self._group = new_group_scores()
+        self._order = EvictionOrder(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
+        self._told: dict[str, int] = {}  # chunk -> CRC of what was last handed out
+        self._buffer = self._new_buffer()
+        k, c = len(feed.numbers), len(feed.categories)
+        self._scratch = kernel.Scratch(
+            np.zeros(k), np.zeros(k, np.int8), np.zeros(c, np.int64), np.zeros(self.plan.features.dimension), np.zeros((SUMMARY_ROOM, WORDS), np.int64)
+        )
+
+    def fold(self, batch: RawBatch) -> Outputs:
+        """Decodes and folds; batches may be cut anywhere."""
+        return self.fold_columns(self.decoder.decode(batch), batch)
+
+    def fold_columns(self, columns: Columns, raw: RawBatch | None = None) -> Outputs:
+        """Folds decoded records; without `raw`, dead letters hold no original."""
+        rows = self.fold_rows(columns)
+        return self.writer.outputs(columns, raw, rows)
+
+    def fold_rows(self, columns: Columns) -> kernel.RowOutputs:
+        """Folds decoded records and returns what each row came to; evidence waits in the writer."""
+        n = columns.n
+        rows = kernel.RowOutputs(
+            *(np.zeros(n, np.int64) for _ in range(5)),
+            np.full(n, np.nan),
+            np.full(n, np.nan),
+            np.full((n, self.plan.features.dimension), np.nan),
+            *(np.zeros(n, np.int64) for _ in range(3)),
+            np.zeros(3, np.int64),
+        )
+        begin, why = 0, -1
+        while why != kernel.DONE:
+            begin, why = kernel.fold_rows(
+                begin, self.plan, self._entities, self._partition, self._order, self._trees, self._group, columns, rows, self._scratch, self._buffer
+            )
+            self.writer.take_evidence(columns, self._buffer, self._scratch.summaries, rows.counts, self._entities)
+            if why == kernel.GROW:
+                self._grow()
+            elif why == kernel.ORDER:
+                self._order = make_eviction_order(self._entities, int(self._partition.P[ENTITIES]), head.LAST_OFFSET)
+        kernel.collect_served(self._entities, rows)
+        return rows
+
+    def _new_buffer(self) -> EvidenceBuffer:
+        return new_evidence_buffer(EVIDENCE_ROOM + self.plan.cells.max_evidence + self._slots)
+
+    def _grow(self) -> None:
+        """Twice the slots, up to the cap."""
+        old = self._entities
+        self._slots = min(2 * self._slots, self.feed.max_entities)
+        self._entities = new_entities(self._slots, self._width)
+        known = len(old.W)
+        self._entities.W[:known] = old.W
+        self._entities.last_row[:known] = old.last_row
+        self._entities.changed[: len(old.changed)] = old.changed
+        kernel.rebuild_index(self._entities.index, self._entities.W, int(self._partition.P[ENTITIES]))
+        self._buffer = self._new_buffer()
+
+    def counters(self) -> dict[str, int]:
+        """The four outcomes, each reason, and what else is counted, since the generation began."""
+        return {name: int(self._partition.P[at]) for at, name in COUNTER_NAMES.items()} | {"entities": int(self._partition.P[ENTITIES])}
+
+    def clock(self) -> tuple[int, float]:
+        """The partition clock in µs (-1 before the first record) and the usual step of it."""
+        return int(self._partition.P[CLOCK]), float(self._partition.PF[MEAN_STEP])
+
+    def everything_served(self) -> Outputs:
+        """The newest vector and the directory entry of every entity, as last served."""
+        count = int(self._partition.P[ENTITIES])
+        heads = self._entities.W[:count]
+        vectors = np.full((count, self.plan.features.dimension), np.nan)
+        kernel.vectors_now(self.plan, self._entities, count, vectors)
+        blobs = self.writer.pack(
+            heads[:, head.FOLDED_OFFSET], heads[:, head.NEWEST], heads[:, head.FOLDED_KAFKA_TIME], heads[:, head.PARTIAL].astype(np.uint8), vectors
+        )
+        names = [head.name_of(heads, slot) for slot in range(count)]
+        return Outputs({}, names, blobs, list(zip(names, heads[:, head.NEWEST].tolist(), strict=True)))
+
+    def forget_handed_out(self) -> None:
+        """The next `changed_chunks` hands out everything."""
+        count = int(self._partition.P[ENTITIES])
+        self._entities.changed[: -(-count // self.plan.rows_in_chunk)] = 1
+        self._told = {}
+
+    def changed_chunks(self) -> dict[str, bytes]:
+        """Rows in chunks of some 256 KB, and the partition's own words, trees and scores."""
+        found = {
+            "partition": partition_to_bytes(self._partition),
+            "trees": trees_to_bytes(self._trees),
+            "group": group_scores_to_bytes(self._group),
+        }
+        changed = {name: data for name, data in found.items() if zlib.crc32(data) != self._told.get(name)}
+        self._told |= {name: zlib.crc32(data) for name, data in changed.items()}
+        count = int(self._partition.P[ENTITIES])
+        return changed | entity_chunks(self._entities, count, self.plan.rows_in_chunk)
+
+    def restore(self, chunks: Mapping[str, bytes]) -> None:
+        """Puts back the state of a checkpoint of the same definition and fold version."""
+        self._partition = partition_from_bytes(self.feed, chunks)
+        count = int(self._partition.P[ENTITIES])
+        while self._slots < count:
+            self._slots = min(2 * self._slots, self.feed.max_entities)
+        self._entities = entities_from_chunks(chunks, count, self._slots, self._width, self.plan.rows_in_chunk)
+        self._trees = trees_from_bytes(chunks["trees"])
+        self._group = group_scores_from_bytes(chunks)
+        self._buffer = self._new_buffer()
+        self._told = {}

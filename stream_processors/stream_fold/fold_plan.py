@@ -1,0 +1,56 @@
+"""From a definition to the plan and the empty state of its stream fold, and the bytes that it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contracts.definition import Feed
+from feature_store.feature_plan import plan_features
+from online_model.cells import plan_cells
+from online_model.conformal import plan_conformal
+from online_model.evidence_buffer import Source
+from online_model.input_scale import plan_scale
+from stream_processors.stream_fold.entity_rows import plan_entity
+from stream_processors.stream_fold.fold_kernel import FoldPlan
+from stream_processors.stream_fold.partition_state import chunk_rows
+
+VECTOR_EVERY = {"all": 0, "10s": 10_000_000, "none": -1}
+COMPILED_ANOMALY = "half-space-trees"
+
+
+def plan_fold(feed: Feed) -> FoldPlan:
+    """Lays out an entity's row part by part."""
+    entity = plan_entity(feed.remembered, feed.lateness_us)
+    features = plan_features(feed, entity.words)
+    scale = plan_scale(features.base + features.words, features.dimension)
+    conformal = plan_conformal(scale.base + scale.words)
+    cells = plan_cells(feed, conformal.base + conformal.words)
+    return FoldPlan(
+        entity,
+        features,
+        scale,
+        conformal,
+        cells,
+        np.array([-np.inf if n.low is None else n.low for n in feed.numbers], np.float64),
+        np.array([np.inf if n.high is None else n.high for n in feed.numbers], np.float64),
+        feed.lateness_us,
+        feed.clock_tolerance_us,
+        feed.tile_us[0],
+        feed.window_us[-1],
+        VECTOR_EVERY[feed.log_vectors],
+        feed.max_entities,
+        chunk_rows(cells.base + cells.words),
+        feed.anomaly == COMPILED_ANOMALY,
+    )
+
+
+def row_words(plan: FoldPlan) -> int:
+    """Words of one entity's row."""
+    return int(plan.cells.base + plan.cells.words)
+
+
+def statistics_per_entity(plan: FoldPlan) -> dict[str, int]:
+    """Source -> running statistics that each entity has; what the budget is split over."""
+    counts = {source.name.lower(): int(plan.cells.cells[source]) for source in Source}
+    counts["silence"] = 1
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,181 @@
+"""From what rows came to, to complete records: scores, dead letters, evidence, served vectors."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.columns import F64, I64, U8, Columns, RawBatch
+from contracts.definition import Feed
+from contracts.ids import RecordId
+from contracts.outcomes import MAX_ORIGINAL_BYTES, Outcome, Reason
+from contracts.records import DeadLetter, Evidence, Sample
+from contracts.topics import events_topic
+from feature_store.served_vector import VectorPacker
+from online_model import evidence_buffer as evidence
+from stream_processors.log_fold import OutRecord, Outputs
+from stream_processors.stream_fold.entity_rows import name_of
+from stream_processors.stream_fold.fold_kernel import SUMMARY, RowOutputs
+from stream_processors.stream_fold.partition_state import Entities
+from stream_processors.stream_fold.partition_words import COUNTER_NAMES, ENTITIES
+from stream_processors.stream_fold.score_text import score_room, write_scores
+
+VECTOR_HEADER = "vector"  # little-endian float64 of the features, in the definition's order
+
+
+class OutputWriter:
+    """Makes the final bytes of a stream fold's outputs; what is computed here depends on the rows alone."""
+
+    def __init__(self, feed: Feed, partition: int, generation: int, cells: dict[str, int]) -> None:
+        self._feed = feed
+        self._partition = partition
+        self._generation = generation
+        self._cells = cells  # source -> statistics an entity has
+        self._prefix = f"{feed.name}/{generation}/{partition}/".encode()
+        self._model = f"{feed.anomaly}/1".encode()
+        self._packer = VectorPacker(feed, generation)
+        self._numbers = [n.name for n in feed.numbers]
+        self._evidence: list[OutRecord] = []
+
+    def outputs(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs) -> Outputs:
+        """All records of a folded batch, and the evidence taken since the last call."""
+        records: dict[str, list[OutRecord]] = {}
+        names = _Slices(columns.entity, columns.entity_end)
+        folded = np.flatnonzero(rows.outcome == Outcome.FOLDED)
+        if len(folded):
+            records["scores"] = self._scores(columns, rows, folded, names)
+        if len(folded) < columns.n:
+            letters = [self._dead_letter(columns, raw, rows, int(row)) for row in np.flatnonzero(rows.reason)]
+            if letters:
+                records["dead-letters"] = letters
+        if self._evidence:
+            records["evidence"], self._evidence = self._evidence, []
+        served = np.sort(rows.served[: rows.counts[0]])
+        partial = (rows.flags[served] >> 8).astype(np.uint8)
+        vectors = self.pack(columns.offset[served], rows.as_of[served], columns.kafka_time[served], partial, rows.vector[served])
+        created = [(names[row], int(columns.event_time[row])) for row in rows.created[: rows.counts[1]].tolist()]
+        return Outputs(records, [names[row] for row in served.tolist()], vectors, created)
+
+    def pack(self, offset: I64, event_time: I64, kafka_time: I64, partial: U8, vectors: F64) -> list[bytes]:
+        """Vectors as they are served."""
+        return self._packer.pack(offset, event_time, kafka_time, partial, vectors)
+
+    def _scores(self, columns: Columns, rows: RowOutputs, folded: NDArray[np.int64], names: _Slices) -> list[OutRecord]:
+        ends = np.zeros(columns.n, np.int64)
+        prefix, model = np.frombuffer(self._prefix, np.uint8), np.frombuffer(self._model, np.uint8)
+        out = np.empty(score_room(self._prefix, self._model, columns.n, len(columns.entity)), np.uint8)
+        used = write_scores(prefix, model, columns, rows, out, ends)
+        texts = _Slices(out[:used], ends)
+        vectors, width = rows.vector.tobytes(), rows.vector.shape[1] * 8
+        partition, logged = self._partition, rows.log_vector.tolist()
+        return [
+            OutRecord(offset, 0, partition, names[row], texts[row], ((VECTOR_HEADER, vectors[row * width : (row + 1) * width]),) if logged[row] else ())
+            for row, offset in zip(folded.tolist(), columns.offset[folded].tolist(), strict=True)
+        ]
+
+    def _dead_letter(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs, row: int) -> OutRecord:
+        offset, reason, field = int(columns.offset[row]), Reason(int(rows.reason[row])), int(columns.reason_field[row])
+        key = value = None
+        if raw is not None:
+            key = None if raw.key_null[row] else _Slices(raw.keys, raw.key_end)[row]
+            value = None if raw.value_null[row] else _Slices(raw.values, raw.value_end)[row]
+        letter = DeadLetter(
+            id=self._id(offset, "dead-letter", 0),
+            reason=reason.code,
+            field=self._feed.fields[field].name if field >= 0 else None,
+            topic=events_topic(self._feed),
+            partition=self._partition,
+            offset=offset,
+            kafka_time=int(columns.kafka_time[row]) if columns.kafka_time[row] >= 0 else None,
+            length=len(value or b""),
+            sha256=hashlib.sha256(value or b"").hexdigest(),
+            key=None if key is None else base64.b64encode(key).decode(),
+            original=None if value is None else base64.b64encode(value[:MAX_ORIGINAL_BYTES]).decode(),
+            truncated=len(value or b"") > MAX_ORIGINAL_BYTES,
+        )
+        return OutRecord(offset, 0, self._partition, key, msgspec.json.encode(letter))
+
+    def _id(self, offset: int, kind: str, n: int) -> str:
+        return str(RecordId(self._feed.name, self._generation, str(self._partition), offset, kind, n))
+
+    def take_evidence(
+        self, columns: Columns, buffer: evidence.EvidenceBuffer, summaries: NDArray[np.int64], counts: NDArray[np.int64], entities: Entities
+    ) -> None:
+        """Empties the buffer into records; called whenever the kernel stops, while slots still mean what they meant."""
+        summary = 0
+        for at in range(int(buffer.count[0])):
+            row = int(buffer.index[at])
+            offset = int(columns.offset[row])
+            n = self._evidence[-1].n + 1 if self._evidence and self._evidence[-1].offset == offset else 0
+            if buffer.source[at] == SUMMARY:
+                record = self._summary(offset, n, int(columns.event_time[row]), summaries[summary])
+                summary += 1
+            else:
+                record = self._level(offset, n, int(columns.event_time[row]), at, buffer, entities)
+            self._evidence.append(OutRecord(offset, n, 0, str(self._partition).encode(), msgspec.json.encode(record)))
+        buffer.count[0] = 0
+        counts[2] = 0
+
+    def _summary(self, offset: int, n: int, clock: int, words: NDArray[np.int64]) -> Evidence:
+        return Evidence(
+            id=self._id(offset, "evidence", n),
+            kind="summary",
+            partition=self._partition,
+            event_time=clock,
+            entities=int(words[ENTITIES]),
+            counters={name: int(words[at]) for at, name in COUNTER_NAMES.items() if words[at]},
+            cells={source: per_entity * int(words[ENTITIES]) for source, per_entity in self._cells.items()},
+        )
+
+    def _level(self, offset: int, n: int, time: int, at: int, buffer: evidence.EvidenceBuffer, entities: Entities) -> Evidence:
+        numbers = buffer.numbers[at].tolist()
+        field = int(buffer.field[at])
+        return Evidence(
+            id=self._id(offset, "evidence", n),
+            kind="level",
+            partition=self._partition,
+            event_time=time,
+            source=evidence.Source(int(buffer.source[at])).name.lower(),  # type: ignore[arg-type]
+            entity=name_of(entities.W, int(buffer.slot[at])).decode(),
+            field=self._numbers[field] if field >= 0 else None,
+            log10_e=numbers[evidence.LOG10_E],
+            direction=int(numbers[evidence.DIRECTION]) if not math.isnan(numbers[evidence.DIRECTION]) else 0,
+            since=_integer(numbers[evidence.SINCE]),
+            since_offset=_integer(numbers[evidence.SINCE_OFFSET]),
+            readings=_integer(numbers[evidence.READINGS]) or 0,
+            reference=_sample(numbers[evidence.REFERENCE_N : evidence.REFERENCE_STD + 1]),
+            current=_sample(numbers[evidence.CURRENT_N : evidence.CURRENT_STD + 1]),
+            ks=_number(numbers[evidence.KS]),
+            ks_p=_number(numbers[evidence.KS_P]),
+            psi=_number(numbers[evidence.PSI]),
+        )
+
+
+class _Slices:
+    """Pieces of a buffer by row, as bytes."""
+
+    def __init__(self, buffer: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
+        self._bytes = buffer.tobytes()
+        self._ends = [0, *ends.tolist()]
+
+    def __getitem__(self, row: int) -> bytes:
+        return self._bytes[self._ends[row] : self._ends[row + 1]]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _integer(value: float) -> int | None:
+    return int(value) if math.isfinite(value) else None
+
+
+def _sample(values: list[float]) -> Sample | None:
+    n, mean, std = (_number(v) for v in values)
+    return None if not n or mean is None else Sample(n=int(n), mean=mean, std=std or 0.0)
+

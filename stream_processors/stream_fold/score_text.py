@@ -1,0 +1,144 @@
+"""Score records as JSON bytes, written by a compiled function: what `contracts.records.Score` encodes to."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.outcomes import MAX_ENTITY_BYTES
+from stream_processors.stream_fold.fold_kernel import ACCURACY, FOLDED, OUT_OF_ORDER
+
+DIGITS = 1_000_000  # scores and p-values are written with six decimals: finer is noise, and costs bytes in every record
+_FIXED = 360  # bytes of a record besides entity, feed and model names
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+def _text(value: str) -> NDArray[np.uint8]:
+    return np.frombuffer(value.encode(), np.uint8)
+
+
+_ID = _text('{"id":"')
+_SCORE_ID = _text('/score/0","entity":"')
+_EVENT_TIME = _text('","event_time":')
+_SCORE = _text(',"score":')
+_P_VALUE = _text(',"p_value":')
+_MODEL = _text(',"model":"')
+_NULL = _text("null")
+_FLAGS = _text(',"flags":[')
+_FLAG_NAMES = (_text('"out_of_order"'), _text('"accuracy"'), _text('"partial"'))
+
+
+@numba.njit(cache=True, nogil=True)
+def put_bytes(out, at, text):  # type: ignore[no-untyped-def]
+    """Appends bytes; returns the new end."""
+    for i in range(len(text)):
+        out[at + i] = text[i]
+    return at + len(text)
+
+
+@numba.njit(cache=True, nogil=True)
+def put_integer(out, at, value):  # type: ignore[no-untyped-def]
+    """Appends a decimal integer ≥ 0."""
+    digits, rest = 1, value
+    while rest >= 10:
+        rest //= 10
+        digits += 1
+    for i in range(digits):
+        out[at + digits - 1 - i] = 48 + value % 10
+        value //= 10
+    return at + digits
+
+
+@numba.njit(cache=True, nogil=True)
+def put_decimal(out, at, value):  # type: ignore[no-untyped-def]
+    """Appends a number rounded half up to six decimals, or null for NaN; |value| is cut at 1e9."""
+    if value != value:
+        return put_bytes(out, at, _NULL)
+    if value < 0.0:
+        out[at] = 45
+        at += 1
+        value = -value
+    scaled = np.int64(min(value, 1e9) * DIGITS + 0.5)
+    at = put_integer(out, at, scaled // DIGITS)
+    out[at] = 46
+    rest = scaled % DIGITS
+    for i in range(6):
+        out[at + 6 - i] = 48 + rest % 10
+        rest //= 10
+    return at + 7
+
+
+@numba.njit(cache=True, nogil=True)
+def put_json_text(out, at, text, start, end):  # type: ignore[no-untyped-def]
+    """Appends UTF-8 as the inside of a JSON string."""
+    for i in range(start, end):
+        byte = text[i]
+        if byte == 34 or byte == 92:
+            out[at] = 92
+            out[at + 1] = byte
+            at += 2
+        elif byte < 32:
+            out[at], out[at + 1], out[at + 2], out[at + 3] = 92, 117, 48, 48
+            out[at + 4] = _HEX[byte >> 4]
+            out[at + 5] = _HEX[byte & 15]
+            at += 6
+        else:
+            out[at] = byte
+            at += 1
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def put_flags(out, at, flags):  # type: ignore[no-untyped-def]
+    """Appends the list of a row's flags, or nothing where there are none."""
+    first = True
+    for bit in range(3):
+        if (bit == 0 and flags & OUT_OF_ORDER) or (bit == 1 and flags & ACCURACY) or (bit == 2 and flags >> 8):
+            if first:
+                at = put_bytes(out, at, _FLAGS)
+            else:
+                out[at] = 44
+                at += 1
+            at = put_bytes(out, at, _FLAG_NAMES[bit])
+            first = False
+    if not first:
+        out[at] = 93
+        at += 1
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def write_scores(prefix, model, columns, rows, out, ends):  # type: ignore[no-untyped-def]
+    """Writes one JSON object for each folded row, in row order; `ends[row]` is where the row's object ends.
+
+    `prefix` is ``<feed>/<generation>/<partition>/``. Rows that were not folded write nothing. Returns the bytes written.
+    """
+    at = 0
+    for row in range(len(columns.offset)):
+        if rows.outcome[row] == FOLDED:
+            at = put_bytes(out, at, _ID)
+            at = put_bytes(out, at, prefix)
+            at = put_integer(out, at, columns.offset[row])
+            at = put_bytes(out, at, _SCORE_ID)
+            start = columns.entity_end[row - 1] if row else 0
+            at = put_json_text(out, at, columns.entity, start, columns.entity_end[row])
+            at = put_bytes(out, at, _EVENT_TIME)
+            at = put_integer(out, at, columns.event_time[row])
+            at = put_bytes(out, at, _SCORE)
+            at = put_decimal(out, at, rows.score[row])
+            at = put_bytes(out, at, _P_VALUE)
+            at = put_decimal(out, at, rows.p_value[row])
+            at = put_bytes(out, at, _MODEL)
+            at = put_bytes(out, at, model)
+            out[at] = 34
+            at = put_flags(out, at + 1, rows.flags[row])
+            out[at] = 125
+            at += 1
+        ends[row] = at
+    return at
+
+
+def score_room(prefix: bytes, model: bytes, n: int, entity_bytes: int) -> int:
+    """Bytes that n score records take at the most."""
+    return n * (_FIXED + len(prefix) + len(model)) + 6 * min(entity_bytes, n * MAX_ENTITY_BYTES)

@@ -1,0 +1,94 @@
+"""A partition's records from one offset to another, in portions, as raw batches or as published outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from contracts.columns import RawBatch
+from contracts.definition import Feed
+from contracts.errors import NotCheckable, ServerUnavailable
+from contracts.settings import KafkaSettings
+from contracts.topics import events_topic, topic_name
+from stream_processors.decoding.batches import raw_batch
+from stream_processors.log_ends import end_offset
+from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.published import id_of
+from stream_processors.runner.switch_log import Recorded, decoded_switch, valid_switches
+from stream_processors.topics import describe_topics
+from stream_processors.verification.comparison import Published
+
+PORTION = 5_000  # records: some megabytes in memory, whatever the length of the log
+READ_TIMEOUT = 60.0  # seconds without a record; an open transaction is ended by the broker before
+
+
+async def read_portions(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, end: int) -> AsyncIterator[list[Any]]:
+    """Consumer records of offsets start ≤ offset < end.
+
+    Raises:
+        ServerUnavailable: the broker stopped handing them out.
+    """
+    place = TopicPartition(topic, partition)
+    position = start
+    if position >= end:
+        return
+    consumer.assign([place])
+    consumer.seek(place, start)
+    loop = asyncio.get_running_loop()
+    last = loop.time()
+    while position < end:
+        fetched = (await consumer.getmany(place, timeout_ms=200, max_records=PORTION)).get(place, [])
+        moved = await consumer.position(place)
+        if moved > position:
+            position, last = moved, loop.time()
+        if records := [r for r in fetched if r.offset < end]:
+            yield records
+        if loop.time() - last > READ_TIMEOUT:
+            raise ServerUnavailable(f"{topic} partition {partition}: no record from offset {position} on within {READ_TIMEOUT:.0f} s")
+
+
+async def read_batches(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, end: int) -> AsyncIterator[RawBatch]:
+    """The same as batches for a fold."""
+    async for records in read_portions(consumer, topic, partition, start, end):
+        yield raw_batch([r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records])
+
+
+def as_published(records: list[Any], prefix: str, first: int, end: int) -> list[Published]:
+    """Those whose id begins with `prefix` and whose source offset lies in first ≤ offset < end; observations left out."""
+    out = []
+    for record in records:
+        name = id_of(record.value)
+        if name and name.startswith(prefix):
+            offset, kind, n = name[len(prefix) :].split("/")
+            if kind != "idle" and first <= int(offset) < end:
+                out.append(Published(int(offset), int(n), record.key, record.value, tuple(record.headers)))
+    return out
+
+
+async def partition_count(feed: Feed, kafka: KafkaSettings) -> int:
+    """Partitions that the feed's events have; raises NotCheckable where there is no such topic."""
+    topic = events_topic(feed)
+    found = (await asyncio.to_thread(describe_topics, [topic], kafka)).get(topic)
+    if found is None:
+        raise NotCheckable(f"there is no topic {topic}; start a worker, or point --kafka at the broker that has it")
+    return found.partitions
+
+
+async def read_switches(feed: Feed, kafka: KafkaSettings) -> list[Recorded]:
+    """Every valid switch of the feed."""
+    topic = topic_name(feed, "switches")
+    consumer = free_consumer(kafka)
+    await consumer.start()
+    try:
+        end = await end_offset(consumer, TopicPartition(topic, 0))
+        first = (await consumer.beginning_offsets([TopicPartition(topic, 0)]))[TopicPartition(topic, 0)]
+        found: list[Recorded] = []
+        async for records in read_portions(consumer, topic, 0, first, end):
+            for record in records:
+                found.extend(decoded_switch(record.offset, record.value))
+        return valid_switches(found)
+    finally:
+        await consumer.stop()

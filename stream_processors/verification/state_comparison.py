@@ -1,0 +1,52 @@
+"""The store's side of a verification: checkpoint, counters and served vectors against the state folded again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from feature_store.checkpoint import Checkpoint
+from feature_store.partition_store import PartitionStore
+from stream_processors.log_fold import LogFold
+from stream_processors.runner.place import Place
+from stream_processors.runner.progress import Progress
+
+PORTION = 1_000  # vectors compared at once
+
+
+class StateComparison(NamedTuple):
+    """What was compared and what differs."""
+
+    compared: dict[str, int]
+    differences: list[str]
+
+
+async def compare_state(place: Place, fold: LogFold, progress: Progress, checkpoint: Checkpoint, redis: Redis) -> StateComparison:
+    """Compares chunk by chunk, counter by counter, vector by vector; vectors served since the checkpoint are left out."""
+    name = f"{place.topic}/{place.partition}"
+    differences: list[str] = []
+    fold.forget_handed_out()
+    chunks = fold.changed_chunks()
+    differences += [f"{name}: chunk {c} of the checkpoint differs" for c in sorted(chunks) if checkpoint.chunks.get(c) != chunks[c]]
+    counters = fold.counters() | {"read": progress.read, "gaps": progress.gaps}
+    stored = checkpoint.manifest.counters
+    differences += [f"{name}: counter {c} is {stored.get(c)}, folded again {v}" for c, v in counters.items() if stored.get(c) != v]
+    served, expired = await _compare_vectors(name, place, fold, checkpoint, redis, differences)
+    return StateComparison({"chunks": len(chunks), "vectors": served, "expired": expired}, differences)
+
+
+async def _compare_vectors(name: str, place: Place, fold: LogFold, checkpoint: Checkpoint, redis: Redis, differences: list[str]) -> tuple[int, int]:
+    store = PartitionStore(redis, place.feed.name, place.store_name)
+    everything = fold.everything_served()
+    same = expired = 0
+    for start in range(0, len(everything.entities), PORTION):
+        entities = everything.entities[start : start + PORTION]
+        for entity, expected, found in zip(entities, everything.vectors[start : start + PORTION], await store.read_vectors(entities), strict=True):
+            if found is None:
+                expired += 1
+            elif found == expected:
+                same += 1
+            elif store.offset_of(found) < checkpoint.manifest.offset:
+                differences.append(f"{name}: the vector served for {entity.decode()} differs")
+    return same, expired

@@ -1,0 +1,127 @@
+"""Folds every log of a feed again from the birth of its newest generation, and compares all that it gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+from redis.asyncio import Redis
+
+from contracts.definition import Feed
+from contracts.errors import NotCheckable
+from contracts.records import Switch
+from contracts.settings import KafkaSettings
+from feature_store.checkpoint import Checkpoint
+from feature_store.partition_store import PartitionStore
+from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.place import Place
+from stream_processors.runner.progress import Progress
+from stream_processors.runner.switch_log import Recorded, current_generation
+from stream_processors.verification.log_reader import partition_count, read_batches, read_switches
+from stream_processors.verification.output_reader import OutputReader
+from stream_processors.verification.state_comparison import compare_state
+
+SAME, DIFFERENT, NOT_CHECKABLE = "same", "different", "not checkable"
+
+
+class PlaceReport(NamedTuple):
+    """What was compared of one place."""
+
+    place: str
+    generation: int
+    first: int  # source offsets first ≤ offset < end were folded again
+    end: int
+    compared: dict[str, int]
+    differences: list[str]
+
+
+class FeedReport(NamedTuple):
+    """What was compared of one feed."""
+
+    feed: str
+    verdict: str
+    reason: str
+    places: list[PlaceReport]
+
+
+Say = Callable[[str, int, int], None]  # (place, offsets folded, offsets in all)
+
+
+async def verify_feed(feed: Feed, kafka: KafkaSettings, redis: Redis, say: Say) -> FeedReport:
+    """Verifies one feed; a log that is no longer there, or of another fold version, makes it not checkable."""
+    verifier = _Verifier(feed, kafka, redis, say)
+    await verifier.start()
+    try:
+        places = [await verifier.verify(Place(feed, "events", p)) for p in range(await partition_count(feed, kafka))]
+        places.append(await verifier.verify(Place(feed, "evidence", 0)))
+    except NotCheckable as error:
+        return FeedReport(feed.name, NOT_CHECKABLE, str(error), [])
+    finally:
+        await verifier.stop()
+    verdict = DIFFERENT if any(p.differences for p in places) else SAME
+    return FeedReport(feed.name, verdict, "", places)
+
+
+class _Verifier:
+    """Readers of one feed's logs."""
+
+    def __init__(self, feed: Feed, kafka: KafkaSettings, redis: Redis, say: Say) -> None:
+        self._feed = feed
+        self._kafka = kafka
+        self._redis = redis
+        self._say = say
+        self._source = free_consumer(kafka)
+        self._recorded: list[Recorded] = []
+
+    async def start(self) -> None:
+        await self._source.start()
+        self._recorded = await read_switches(self._feed, self._kafka)
+
+    async def stop(self) -> None:
+        await self._source.stop()
+
+    async def verify(self, place: Place) -> PlaceReport:
+        generation, checkpoint = await self._range(place)
+        fold = place.new_fold(generation.generation)
+        progress = Progress(generation.from_offset, generation.from_offset)
+        end = checkpoint.manifest.offset
+        prefix = place.id_prefix(generation.generation)
+        outputs = {
+            kind: OutputReader(self._kafka, topic, partition, prefix, progress.start_offset, end)
+            for kind, (topic, partition) in place.outputs.items()
+        }
+        name = f"{place.topic}/{place.partition}"
+        try:
+            async for batch in read_batches(self._source, place.topic, place.partition, progress.start_offset, end):
+                records = fold.fold(batch).records
+                progress.advance(batch)
+                for kind, output in outputs.items():
+                    await output.expect(records.get(kind, []))
+                self._say(name, progress.next_offset - progress.start_offset, end - progress.start_offset)
+            for output in outputs.values():
+                await output.finish()
+        finally:
+            for output in outputs.values():
+                await output.stop()
+        compared = {"read": progress.read} | {kind: output.comparison.same for kind, output in outputs.items()}
+        differences = [line for output in outputs.values() for line in output.comparison.differences]
+        state = await compare_state(place, fold, progress, checkpoint, self._redis)
+        return PlaceReport(name, generation.generation, progress.start_offset, end, compared | state.compared, differences + state.differences)
+
+    async def _range(self, place: Place) -> tuple[Switch, Checkpoint]:
+        """The generation to fold again, and the checkpoint up to which."""
+        name = f"{place.topic}/{place.partition}"
+        found = current_generation(self._recorded, place.topic, place.partition)
+        checkpoint = await PartitionStore(self._redis, self._feed.name, place.store_name).read_checkpoint()
+        if found is None or checkpoint is None or checkpoint.manifest.generation != found.switch.generation:
+            raise NotCheckable(f"{name}: no checkpoint of its generation yet; start a worker and let it fold")
+        if found.switch.definition != self._feed.hash:
+            raise NotCheckable(f"{name}: was folded with another definition ({found.switch.definition}) than the plant file has now")
+        if found.switch.fold_version != place.new_fold(0).version:
+            raise NotCheckable(f"{name}: was folded by version {found.switch.fold_version} of the fold; verify compares within one version")
+        at = TopicPartition(place.topic, place.partition)
+        start = (await self._source.beginning_offsets([at]))[at]
+        if start > found.switch.from_offset:
+            raise NotCheckable(f"{name}: Kafka keeps offsets from {start} on, and the generation began at {found.switch.from_offset}")
+        return found.switch, checkpoint

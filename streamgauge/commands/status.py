@@ -1,0 +1,49 @@
+"""``streamgauge status PLANT``: counters, offsets and lag of every partition."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, redis_option, servers_of
+
+
+@click.command("status")
+@plant_argument
+@feed_option
+@kafka_option
+@redis_option
+@json_option
+def command(plant: Path, feed: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+    """Show what each partition's records ended as, and whether every record and offset is accounted for."""
+    from stream_processors.status import feed_status
+    from stream_processors.waiting import wait_for_kafka, wait_for_redis
+
+    feeds, servers = feeds_of(plant, feed), servers_of(kafka, redis)
+    wait_for_kafka(servers.kafka, say=lambda text: click.echo(text, err=True))
+    wait_for_redis(servers.redis, say=lambda text: click.echo(text, err=True))
+    found = {f.name: asyncio.run(feed_status(f, servers)) for f in feeds}
+    if as_json:
+        click.echo(json.dumps({"feeds": found}, indent=2))
+    else:
+        for name, status in found.items():
+            _show(name, status)
+
+
+def _show(name: str, status: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{name}: {'balanced' if status['balanced'] else 'NOT BALANCED'}", title_justify="left")
+    columns = ["partition", "generation", "start_offset", "end_offset", "read", "folded", "duplicate", "late", "dead_lettered", "control", "gaps", "lag"]
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in status["partitions"]:
+        table.add_row(*(f"{row[c]:,}" if isinstance(row[c], int) else "–" for c in columns))
+    table.add_section()
+    table.add_row("all", *(f"{status['totals'][c]:,}" if c in status["totals"] else "" for c in columns[1:]))
+    Console().print(table)

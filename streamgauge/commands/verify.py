@@ -1,0 +1,94 @@
+"""``streamgauge verify PLANT``: folds the logs again and compares every byte."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, redis_option, servers_of
+
+if TYPE_CHECKING:
+    from contracts.definition import Feed
+    from contracts.settings import Servers
+    from stream_processors.verification.verification import FeedReport
+
+EXIT = {"same": 0, "different": 1, "not checkable": 2}
+
+
+@click.command("verify")
+@plant_argument
+@feed_option
+@kafka_option
+@redis_option
+@json_option
+def command(plant: Path, feed: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+    """Fold every log again up to its last checkpoint and compare all that it gave. Exit 0 same, 1 different, 2 not checkable."""
+    from stream_processors.waiting import wait_for_kafka, wait_for_redis
+
+    feeds, servers = feeds_of(plant, feed), servers_of(kafka, redis)
+    wait_for_kafka(servers.kafka, say=lambda text: click.echo(text, err=True))
+    wait_for_redis(servers.redis, say=lambda text: click.echo(text, err=True))
+    reports = asyncio.run(verify_feeds(feeds, servers))
+    verdict = overall(reports)
+    if as_json:
+        import msgspec
+
+        click.echo(json.dumps({"verdict": verdict, "feeds": msgspec.to_builtins({r.feed: r._asdict() for r in reports})}, indent=2))
+    else:
+        for report in reports:
+            _show(report)
+        click.echo(verdict)
+    sys.exit(EXIT[verdict])
+
+
+def overall(reports: list[FeedReport]) -> str:
+    """The worst verdict of all feeds."""
+    return max((r.verdict for r in reports), key=lambda v: (v == "not checkable", v == "different"))
+
+
+async def verify_feeds(feeds: list[Feed], servers: Servers) -> list[FeedReport]:
+    """Verifies feeds one after the other, with a progress bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from feature_store.redis_connection import async_client
+    from stream_processors.verification.verification import verify_feed
+
+    redis = await async_client(servers.redis)
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    tasks = {}
+
+    def say(place: str, done: int, total: int) -> None:
+        if place not in tasks:
+            tasks[place] = bar.add_task(place, total=total)
+        bar.update(tasks[place], completed=done)
+
+    try:
+        with bar:
+            return [await verify_feed(feed, servers.kafka, redis, say) for feed in feeds]
+    finally:
+        await redis.aclose()
+
+
+def _show(report: FeedReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if report.reason:
+        click.echo(f"{report.feed}: {report.verdict}: {report.reason}")
+        return
+    table = Table(title=f"{report.feed}: {report.verdict}", title_justify="left")
+    for column in ("place", "generation", "offsets folded again", "compared"):
+        table.add_column(column)
+    for place in report.places:
+        compared = ", ".join(f"{n:,} {what}" for what, n in place.compared.items() if n)
+        table.add_row(place.place, str(place.generation), f"{place.first:,} to {place.end:,}", compared)
+    Console().print(table)
+    for place in report.places:
+        for line in place.differences[:20]:
+            click.echo(line)

@@ -1,0 +1,36 @@
+"""``streamgauge worker PLANT``: one worker for all feeds of a plant, on a Faust app."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from streamgauge.commands.options import kafka_option, plant_argument, redis_option, servers_of
+
+WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some seconds
+
+
+@click.command("worker")
+@plant_argument
+@kafka_option
+@redis_option
+@click.option("--web-port", type=int, default=6066, show_default=True, help="Port of /live/, /ready/ and /metrics/.")
+@click.option("--web-bind", default="127.0.0.1", show_default=True, help="Address the pages are served on.")
+@click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+def command(plant: Path, kafka: str | None, redis: str | None, web_port: int, web_bind: str, log_json: bool, log_level: str) -> None:
+    """Fold the events of every feed in PLANT until SIGTERM or Ctrl-C; then checkpoint and leave the group."""
+    from contracts.plant import load_plant
+    from stream_processors.faust_app import make_app, run_worker
+    from stream_processors.waiting import wait_for_kafka, wait_for_redis
+    from streamgauge.logs import set_up_logs
+
+    feeds = load_plant(plant)
+    servers = servers_of(kafka, redis)
+    set_up_logs(log_level, log_json)
+    say = logging.getLogger("streamgauge.worker").info
+    wait_for_kafka(servers.kafka, WAIT_SECONDS, say)
+    wait_for_redis(servers.redis, WAIT_SECONDS, say)
+    run_worker(make_app(feeds, plant.stem, servers, web_port, web_bind))

@@ -1,0 +1,54 @@
+"""What a definition costs: bytes of state an entity, and bytes a day in Kafka, Redis and Parquet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.definition import Feed
+from contracts.topics import feed_topics
+from feature_store.feature_plan import feature_names
+from feature_store.redis_layout import HEADER_BYTES
+from feature_store.rows import WORD
+from online_model.budget import SHARES, thresholds
+from stream_processors.stream_fold.fold_plan import plan_fold, row_words, statistics_per_entity
+
+WEEK_SECONDS = 7 * 86_400
+DAY_SECONDS = 86_400
+SCORE_BYTES = 190  # of a score's JSON with an entity's name of some ten bytes, measured
+RECORD_BYTES = 30  # what Kafka adds to a record in a batch, with its key and one header
+REDIS_KEY_BYTES = 120  # what Redis adds to a value: key, expiry and dictionary entry, measured
+INDEX_BYTES = 2 * WORD + WORD + 1  # index at most half full, last row, change mark
+PARQUET_SHARE = 0.6  # of the vectors' bytes that zstd leaves, measured on the demo's pumps
+
+
+def estimate(feed: Feed, rate: float, entities: int) -> dict[str, Any]:
+    """Sizes for `rate` readings a second of the whole feed from `entities` entities; keys are stable for programs."""
+    plan = plan_fold(feed)
+    names = feature_names(feed)
+    row = row_words(plan) * WORD
+    vector = HEADER_BYTES + 8 * len(names)
+    logged = {"all": rate, "10s": min(rate, entities / 10), "none": 0.0}[feed.log_vectors]
+    kafka = rate * (SCORE_BYTES + RECORD_BYTES) + logged * 8 * len(names)
+    limits = thresholds(feed, rate * WEEK_SECONDS, statistics_per_entity(plan))
+    return {
+        "definition": feed.hash,
+        "topics": {topic.name: topic.partitions for topic in feed_topics(feed).values()},
+        "features": list(names),
+        "bytes": {
+            "state_per_entity": row + INDEX_BYTES,
+            "worker_state": entities * (row + INDEX_BYTES),
+            "redis_vectors": entities * (vector + REDIS_KEY_BYTES),
+            "redis_checkpoint": 2 * entities * row,
+            "kafka_scores_per_day": round(kafka * DAY_SECONDS),
+            "parquet_scores_per_day": round((rate * 40 + logged * 8 * len(names) * PARQUET_SHARE) * DAY_SECONDS),
+        },
+        "false_alarms_per_week": feed.false_alarms_per_week,
+        "budget": {
+            source: {
+                "false_alarms_per_week": feed.false_alarms_per_week * share.percent / 100,
+                "log10_threshold": limits[source],
+                "reason": share.reason,
+            }
+            for source, share in SHARES.items()
+        },
+    }

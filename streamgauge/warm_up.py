@@ -1,0 +1,20 @@
+"""Runs every kernel once on a few records, so that numba has compiled it and put it into its cache."""
+
+from __future__ import annotations
+
+import json
+
+from contracts.definition import Category, Feed, Number
+
+
+def warm_up() -> None:
+    """Compiles what a worker, a backtest and a verification run."""
+    from stream_processors.decoding.batches import raw_batch
+    from stream_processors.stream_fold.fold import StreamFold
+
+    feed = Feed("warm", entity="e", time="t", fields=[Number("x"), Number("y"), Category("c")])
+    fold = StreamFold(feed, 0, 1)
+    values = [json.dumps({"e": "a", "t": 1_767_225_600 + i, "x": i / 7, "y": 1.5, "c": "on"}).encode() for i in range(8)]
+    fold.fold(raw_batch(list(range(8)), [-1] * 8, [b"a"] * 8, values))
+    fold.everything_served()
+    StreamFold(feed, 0, 1).restore(fold.changed_chunks())
