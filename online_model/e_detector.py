@@ -1,0 +1,271 @@
+"""E-detectors on prediction errors: evidence that location or spread has changed, and that readings are outlying.
+
+Shin, Ramdas & Rinaldo (2022), E-detectors, arXiv:2203.03532: with e ≥ 0 of mean ≤ 1 given the past while nothing has
+changed, the CUSUM form M = max(M, 1)·e, and any mean of such M, crosses A on average not before A readings.
+
+* Location and spread are bets on x = 2u − 1, where u is the error's mid-rank in a histogram laid down during warm-up:
+  e = 1 ± ε·x and e = 1 ± ε·(3x² − 1)/2. No distribution is assumed; ties and heavy tails keep the mean at 1.
+* A finite reference is not the truth, and whitening is never perfect. Each bet is divided by 1 + what two standard errors
+  of the reference can give it, and by 1 + what the long-run variance of the errors (batch means) adds over independence;
+  stakes shrink by that ratio too. Without the first, a reference of 200 gives false alarms at six times the rate
+  asked for; without the second, any leftover autocorrelation does.
+* Outlying means farther from the errors' recent mean than 1.6 times what 99.5 % of the reference kept to. A bet that
+  such readings have come to be 15 % of all, against an upper estimate of their share in the reference.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.elementary import log10
+
+F64 = NDArray[np.float64]
+F32 = NDArray[np.float32]
+
+BETS = 6  # location up and down by small stakes, by large stakes; spread up, down
+CAP = 1e20  # of M: far above any threshold, and near enough to come back from when a change has ended
+_END = 1e-4  # M fallen to this share of its peak: 10,000 to 1 that the change has ended (Wald's sequential test, reversed)
+GROUND = 2.0  # the mean of reflected bets hovers below this while nothing happens
+LEARNABLE = 1000.0  # above it readings do not teach the model; much lower, it would unlearn chance only on one side and drift away
+
+_SIDE = 24  # bins on each side of the middle one, which holds ±⅛ scale: errors of a constant field are all equal
+BINS = 2 * _SIDE + 1
+_LINEAR = 10  # bins of ¼ scale up to 2⅝ on each side, then edges grow by a fifth
+_EDGES = np.empty(_SIDE)  # lower edge of the bins from the middle outwards
+_EDGES[: _LINEAR + 1] = np.arange(_LINEAR + 1) / 4.0 + 0.125
+for _i in range(_LINEAR + 1, _SIDE):
+    _EDGES[_i] = _EDGES[_i - 1] * 1.2
+
+SMALL, LARGE, WIDTH = 0.3, 0.8, 0.4  # stakes: .3 still gains from a shift of .2 σ of the error (1.5 σ of AR(.95)); .8 is quick
+_REFERENCE_ERRORS = 2.0  # standard errors of the reference that a bet is damped for
+_X_STD, _F_STD = 0.5773502691896258, 0.4472135954999579  # of x and (3x² − 1)/2 for uniform u
+_OUTLYING_SHARE = 0.0025  # on each side
+_OUTLYING_FACTOR = 1.6  # a shift of 1.5 σ stays inside (2.8 · 1.6 − 1.5 = 3), a spike of 8 σ does not
+_OUTLYING_ODDS = 0.15  # share of outlying readings that is bet on
+_TIED = -0.05  # mean of f; below it nearly half of all errors are one value (a switch at rest), and spread means nothing
+_LEAST_OUTLYING = 4.0  # scales; a field that hardly ever moves has next to no 99.5 %
+_RECENT_GAIN = 1.0 / 16.0
+LEVELS = 3  # batches of 16, 64, 256 readings, from which the long-run variance is taken
+
+# Words of the state.
+M = 0
+SINCE, SINCE_OFFSET, PEAK, TOP, STANDING, STANDING_SINCE = range(BETS, BETS + 6)
+STAKE_SMALL, STAKE_LARGE, STAKE_WIDTH, FAIR_SMALL, FAIR_LARGE, FAIR_WIDTH = range(BETS + 6, BETS + 12)
+OUT_M, OUT_SINCE, OUT_SINCE_OFFSET, OUT_TOP, OUT_LOW, OUT_HIGH, OUT_WIN, OUT_LOSE, RECENT, REFERENCE = range(BETS + 12, BETS + 22)
+RATIO, WIDTH_RATIO = BETS + 22, BETS + 23  # long-run variance over that of independent errors
+BATCHES = BETS + 24  # per level: sum of ψ, of ψ₂; sum of squared batch sums of ψ, of ψ₂
+TOTALS = BATCHES + 4 * LEVELS  # sums of ψ, ψ², ψ₂, ψ₂²
+F_MEAN = TOTALS + 4  # mean of (3x² − 1)/2 over the reference: below 0 where errors tie
+HISTOGRAM = F_MEAN + 1  # BINS float32: counts, after `freeze` the x of each bin
+WORDS = HISTOGRAM + BINS // 2 + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def reset_detector(state: F64) -> None:
+    """No reference, no evidence."""
+    state[:] = 0.0
+    state[M : M + BETS] = 1.0
+    state[PEAK] = 1.0
+    state[OUT_M] = 1.0
+
+
+@numba.njit(cache=True, nogil=True)
+def bin_of(z: float) -> int:
+    """Index of the bin of an error of `z` scales, 0 … BINS − 1."""
+    a = abs(z)
+    i = int(a * 4.0 + 0.5) if a < 2.625 else _LINEAR + 1
+    if i == _LINEAR + 1:
+        while i < _SIDE and a >= _EDGES[i]:
+            i += 1
+    return _SIDE + i if z >= 0.0 else _SIDE - i
+
+
+@numba.njit(cache=True, nogil=True)
+def lay_down(state: F64, z: float) -> None:
+    """Takes an error into the reference."""
+    histogram = state[HISTOGRAM:WORDS].view(np.float32)
+    histogram[bin_of(z)] += np.float32(1.0)
+    n = state[REFERENCE] + 1.0
+    state[REFERENCE] = n
+    state[RECENT] += (min(max(z, -4.0), 4.0) - state[RECENT]) * _RECENT_GAIN
+    one = min(max(z * 0.6, -1.0), 1.0)  # near 2·rank − 1, which is not known before all are in
+    two = one * one
+    state[TOTALS] += one
+    state[TOTALS + 1] += one * one
+    state[TOTALS + 2] += two
+    state[TOTALS + 3] += two * two
+    length = 16
+    for level in range(LEVELS):
+        k = BATCHES + 4 * level
+        state[k] += one
+        state[k + 1] += two
+        if int(n) % length == 0:
+            state[k + 2] += state[k] * state[k]
+            state[k + 3] += state[k + 1] * state[k + 1]
+            state[k] = 0.0
+            state[k + 1] = 0.0
+        length *= 4
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def variance_ratio(state: F64, which: int) -> float:
+    """Long-run variance of ψ (0) or ψ₂ (1) over that of independent errors: the largest of three batch lengths, at least 1.
+
+    One standard error of the estimate is taken off, so that white noise is left near 1.
+    """
+    n = state[REFERENCE]
+    mean = state[TOTALS + 2 * which] / n
+    variance = state[TOTALS + 2 * which + 1] / n - mean * mean
+    ratio, length = 1.0, 16
+    for level in range(LEVELS):
+        batches = float(int(n) // length)
+        if batches >= 8.0 and variance > 1e-12:
+            squares = state[BATCHES + 4 * level + 2 + which] / batches
+            between = (squares - length * length * mean * mean) / length * batches / (batches - 1.0)
+            ratio = max(ratio, between / variance / (1.0 + np.sqrt(2.0 / batches)))
+        length *= 4
+    return ratio
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def freeze(state: F64) -> None:
+    """The reference is complete: ranks, stakes and what is outlying follow from it, and betting may begin."""
+    histogram = state[HISTOGRAM:WORDS].view(np.float32)
+    n = state[REFERENCE]
+    _set_outlying(state, histogram, n)
+    state[RATIO], state[WIDTH_RATIO] = variance_ratio(state, 0), variance_ratio(state, 1)
+    below = 0.0
+    for b in range(BINS):
+        count = float(histogram[b])
+        x = (2.0 * below + count) / n - 1.0
+        histogram[b] = np.float32(x)
+        state[F_MEAN] += (1.5 * x * x - 0.5) * count / n
+        below += count
+    set_stakes(state)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def set_stakes(state: F64) -> None:
+    """Stakes and damping for a reference of its present size."""
+    error = _REFERENCE_ERRORS / np.sqrt(state[REFERENCE])
+    for i in range(3):
+        stake = SMALL if i == 0 else (LARGE if i == 1 else WIDTH)
+        std = _F_STD if i == 2 else _X_STD
+        ratio = state[WIDTH_RATIO] if i == 2 else state[RATIO]
+        stake = 0.0 if i == 2 and state[F_MEAN] < _TIED else stake / ratio
+        state[STAKE_SMALL + i] = stake
+        state[FAIR_SMALL + i] = 1.0 / (1.0 + stake * error * std * np.sqrt(ratio) + 0.5 * stake * stake * std * std * (ratio - 1.0))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def follow(state: F64, z: float, weight: float, memory: float) -> None:
+    """Moves the running reference by an error worth `weight` readings: each bin's x towards −1, 0 or 1 as z fell above, in or below it.
+
+    The mean of those signs is 2·mid-rank − 1, so that no counts need be kept.
+    """
+    n = min(state[REFERENCE] + weight, memory)
+    state[REFERENCE] = n
+    gain = np.float32(weight / n)
+    histogram = state[HISTOGRAM:WORDS].view(np.float32)
+    at = bin_of(z)
+    x = float(histogram[at])
+    state[F_MEAN] += (1.5 * x * x - 0.5 - state[F_MEAN]) * (weight / n)
+    for b in range(BINS):
+        histogram[b] -= gain * histogram[b]
+    for b in range(at):
+        histogram[b] -= gain
+    for b in range(at + 1, BINS):
+        histogram[b] += gain
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _set_outlying(state: F64, histogram: F32, n: float) -> None:
+    """Bounds at bin edges, and the two factors of the bet, from the counts of the reference."""
+    below = above = 0.0
+    low, high = 0, BINS - 1
+    while low < _SIDE - 1 and below + histogram[low] <= _OUTLYING_SHARE * n:
+        below += histogram[low]
+        low += 1
+    while high > _SIDE and above + histogram[high] <= _OUTLYING_SHARE * n:
+        above += histogram[high]
+        high -= 1
+    low_edge = _outward((_EDGES[_SIDE - low] if low > 0 else 2.0 * _EDGES[_SIDE - 1]) * _OUTLYING_FACTOR)
+    high_edge = _outward((_EDGES[high - _SIDE] if high < BINS - 1 else 2.0 * _EDGES[_SIDE - 1]) * _OUTLYING_FACTOR)
+    low_edge, high_edge = max(low_edge, _outward(_LEAST_OUTLYING)), max(high_edge, _outward(_LEAST_OUTLYING))
+    state[OUT_LOW], state[OUT_HIGH] = -low_edge, high_edge
+    outlying = 0.0
+    for i in range(_SIDE):
+        if _EDGES[i] >= high_edge:
+            outlying += histogram[_SIDE + 1 + i]
+        if _EDGES[i] >= low_edge:
+            outlying += histogram[_SIDE - 1 - i]
+    share = min((outlying + 2.0 * np.sqrt(outlying) + 1.5) / n, 0.5 * _OUTLYING_ODDS)
+    state[OUT_WIN] = _OUTLYING_ODDS / share
+    state[OUT_LOSE] = (1.0 - _OUTLYING_ODDS) / (1.0 - share)
+
+
+@numba.njit(cache=True, nogil=True)
+def _outward(edge: float) -> float:
+    for i in range(_SIDE):
+        if _EDGES[i] >= edge:
+            return _EDGES[i]
+    return edge
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def bet_on_change(state: F64, z: float, time: int, offset: int) -> float:
+    """Evidence (mean of the bets' M) that location or spread has changed, after an error of `z` scales."""
+    x = float(state[HISTOGRAM:WORDS].view(np.float32)[bin_of(z)])
+    f = 1.5 * x * x - 0.5 - state[F_MEAN]
+    a, b = 1.0 + state[STAKE_SMALL] * x, 1.0 - state[STAKE_SMALL] * x
+    c, d = 1.0 + state[STAKE_LARGE] * x, 1.0 - state[STAKE_LARGE] * x
+    fair_small, fair_large, fair_width = state[FAIR_SMALL], state[FAIR_LARGE], state[FAIR_WIDTH]
+    state[0] = min(max(state[0], 1.0) * a * fair_small, CAP)
+    state[1] = min(max(state[1], 1.0) * b * fair_small, CAP)
+    state[2] = min(max(state[2], 1.0) * c * fair_large, CAP)
+    state[3] = min(max(state[3], 1.0) * d * fair_large, CAP)
+    state[4] = min(max(state[4], 1.0) * (1.0 + state[STAKE_WIDTH] * f) * fair_width, CAP)
+    state[5] = min(max(state[5], 1.0) * (1.0 - state[STAKE_WIDTH] * f) * fair_width, CAP)
+    mean = (state[0] + state[1] + state[2] + state[3] + state[4] + state[5]) / BETS
+    state[PEAK] = max(state[PEAK], mean)
+    if mean <= state[PEAK] * _END:
+        for i in range(BETS):
+            state[i] = 1.0
+        mean = 1.0
+    if mean <= GROUND:
+        state[SINCE], state[SINCE_OFFSET], state[PEAK] = float(time), float(offset), mean
+    return mean
+
+
+@numba.njit(cache=True, nogil=True)
+def direction(state: F64) -> int:
+    """Sign of the change of location that most evidence speaks for; 0 where it speaks for a change of spread."""
+    best, sign = 0.0, 0
+    for i in range(BETS):
+        if state[i] > best:
+            best = state[i]
+            sign = 0 if i >= 4 else (1 if i % 2 == 0 else -1)
+    return sign
+
+
+@numba.njit(cache=True, nogil=True)
+def bet_on_outlying(state: F64, z: float, time: int, offset: int) -> bool:
+    """Moves the evidence OUT_M that outlying readings have come to be frequent; True when this one is outlying.
+
+    Distance is from the errors' recent mean, so that a shift is told as a shift and not as many outlying readings.
+    """
+    far = z - state[RECENT]
+    state[RECENT] += (min(max(z, 0.8 * state[OUT_LOW]), 0.8 * state[OUT_HIGH]) - state[RECENT]) * _RECENT_GAIN
+    outlying = far <= state[OUT_LOW] or far >= state[OUT_HIGH]
+    state[OUT_M] = min(max(state[OUT_M], 1.0) * (state[OUT_WIN] if outlying else state[OUT_LOSE]), CAP)
+    if state[OUT_M] <= 1.0:
+        state[OUT_SINCE], state[OUT_SINCE_OFFSET] = float(time), float(offset)
+    return outlying
+
+
+@numba.njit(cache=True, nogil=True)
+def log_of(m: float) -> float:
+    """Base-10 logarithm of a statistic, not below 0: at its ground a CUSUM counts as 1."""
+    return log10(max(m, 1.0))
