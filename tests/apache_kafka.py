@@ -41,9 +41,16 @@ share.coordinator.state.topic.min.isr=1
 
 
 class ApacheKafka:
-    """Context manager: one Apache Kafka (KRaft) on a free loopback port; `settings` is valid inside the ``with`` block."""
+    """Context manager: one Apache Kafka (KRaft) on a free loopback port; `settings` is valid inside the ``with`` block.
+
+    Args:
+        properties: its settings, with {port}, {outside}, {controller} (free ports) and {directory} to be filled in.
+    """
 
     settings: KafkaSettings
+
+    def __init__(self, properties: str = PROPERTIES) -> None:
+        self._template = properties
 
     def __enter__(self) -> Self:
         self._directory = Path(tempfile.mkdtemp(prefix="apache-kafka-"))
@@ -65,9 +72,11 @@ class ApacheKafka:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _start(self) -> None:
-        port, controller = free_port(), free_port()
+        port = free_port()
         properties = self._directory / "server.properties"
-        properties.write_text(PROPERTIES.format(port=port, controller=controller, directory=self._directory))
+        properties.write_text(
+            self._template.format(port=port, outside=free_port(), controller=free_port(), directory=self._directory),
+        )
         java = ["java", *JAVA_OPTIONS, "-cp", classpath()]
         subprocess.run(
             [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)],
