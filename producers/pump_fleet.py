@@ -41,10 +41,10 @@ def pump_feed() -> Feed:
 def pump_signals() -> list[Signal]:
     """What the sensors read: daily cycles of about two standard deviations of the noise; the current follows the flow."""
     return [
-        Signal("temperature", 60.0, Noise(0.8, 0.6), 3.0, [Season("1d", 1.6, 0.6)], modes={"eco": -0.1, "boost": 0.1}),
+        Signal("temperature", 60.0, Noise(0.8, 0.6), 3.0, [Season("1d", 1.6, 0.6)], modes={"eco": -0.02, "boost": 0.02}),
         Signal("vibration", 2.8, Noise(0.12, 0.3), 0.2, [Season("1d", 0.22, 0.65)], resolution=0.001),
         Signal("pressure", 4.2, Noise(0.06, 0.5), 0.15, [Season("1d", 0.12, 0.4)], resolution=0.001),
-        Signal("flow", 32.0, Noise(0.9, 0.7), 1.5, [Season("1d", 1.8, 0.7)], modes={"eco": -0.1, "boost": 0.1}),
+        Signal("flow", 32.0, Noise(0.9, 0.7), 1.5, [Season("1d", 1.8, 0.7)], modes={"eco": -0.02, "boost": 0.02}),
         Signal("current", 14.0, Noise(0.2, 0.4), 0.5, depends=[Dependence("flow", 0.2)]),
     ]
 
