@@ -1,0 +1,128 @@
+"""What docker-compose.yml starts, as processes of this machine: its commands, environment, health checks, in its order."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from kafka import KafkaConsumer
+
+from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
+from stream_processors.waiting import wait_for_redis
+from streamgauge.local_stack import Child, free_port
+from tests.apache_kafka import ApacheKafka
+from tests.deploy.compose_file import ROOT, host_paths, kafka_properties, load, on_host, own_services
+
+pytestmark = pytest.mark.kafka
+
+HEALTHY_SECONDS = 120  # the file gives 60 s on a machine of its own; tests share theirs
+ALERT_SECONDS = 120
+
+
+class Running(NamedTuple):
+    """The processes by service, and where their servers are."""
+
+    children: dict[str, Child]
+    servers: Servers
+    volumes: Path
+
+
+def eventually(true: Callable[[], bool], seconds: float) -> bool:
+    """Ask every 0.2 s until it is true or the time is over."""
+    never = threading.Event()
+    for _ in range(int(seconds / 0.2)):
+        if true():
+            return True
+        never.wait(0.2)
+    return False
+
+
+def program(words: list[str]) -> list[str]:
+    """The same words, with the commands that the image has on PATH taken from this environment."""
+    here = {"streamgauge": [str(Path(sys.executable).parent / "streamgauge")], "python": [sys.executable]}
+    return [*here.get(words[0], [words[0]]), *words[1:]]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """All services of the file that run by default."""
+    assert shutil.which("redis-server"), "this test needs redis-server on PATH; .ci/run installs it"
+    services, volumes, children = load()["services"], tmp_path_factory.mktemp("volumes"), {}
+    for volume in load()["volumes"]:
+        (volumes / volume).mkdir()
+    with ApacheKafka(kafka_properties(services["kafka"]["environment"])) as broker:
+        try:
+            port = free_port()
+            command = on_host(services["redis"]["command"], services["redis"], volumes)
+            children["redis"] = Child("redis", [*command, "--port", str(port)], volumes, grace=5.0, cwd=volumes / "redis")
+            servers = Servers(broker.settings, f"redis://127.0.0.1:{port}")
+            wait_for_redis(servers.redis)
+            for name, service in own_services().items():
+                environment = service["environment"] | servers.environment
+                assert set(environment) == {KAFKA_VARIABLE, REDIS_VARIABLE}
+                words = program(on_host(service["command"], service, volumes))
+                place = Path(host_paths(service, volumes)[service["working_dir"]])
+                children[name] = Child(name, words, volumes, grace=30.0, environment=environment, cwd=place)
+            yield Running(children, servers, volumes)
+        finally:
+            for child in children.values():
+                child.ask_to_stop()
+            for child in children.values():
+                child.stop()
+
+
+@pytest.mark.parametrize("name", list(own_services()))
+def test_a_service_becomes_healthy(running: Running, name: str) -> None:
+    """The service's own health check, run as it stands in the file, succeeds while its process runs."""
+    service, child = own_services()[name], running.children[name]
+    check = program(on_host(service["healthcheck"]["test"][1:], service, running.volumes))
+
+    def healthy() -> bool:
+        assert child.poll() is None, f"{name} ended:\n{child.log_tail()}"
+        return subprocess.run(check, env=os.environ | running.servers.environment, capture_output=True).returncode == 0
+
+    assert eventually(healthy, HEALTHY_SECONDS), child.log_tail()
+
+
+def test_redis_runs_by_its_file(running: Running) -> None:
+    """redis-server takes deploy/redis.conf: it never evicts and keeps an append-only file."""
+    import redis
+
+    with redis.Redis.from_url(running.servers.redis) as client:
+        assert client.config_get("maxmemory-policy", "appendonly") == {"maxmemory-policy": "noeviction", "appendonly": "yes"}
+
+
+def test_the_alert_consumer_prints_an_incident(running: Running) -> None:
+    """A planted fault comes out of the alert consumer as a JSON line, the same that stands on the topic."""
+    log = running.children["alerts"].log_path
+
+    def opened() -> list[dict[str, object]]:
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["status"] == "opened"]
+
+    assert eventually(lambda: bool(opened()), ALERT_SECONDS)
+    consumer = KafkaConsumer(
+        "pumps.alerts", **running.servers.kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=5000
+    )
+    assert opened()[0] in (json.loads(record.value) for record in consumer)
+    consumer.close()
+
+
+def test_the_archiver_writes_history(running: Running) -> None:
+    """Parquet files appear in the archiver's volume."""
+    assert eventually(lambda: any((running.volumes / "history").rglob("*.parquet")), ALERT_SECONDS)
+
+
+def test_every_service_ends_at_sigterm(running: Running) -> None:
+    """Asked to stop, every process of the project ends by itself within its grace."""
+    codes = {name: running.children[name].stop() for name in own_services()}
+    assert all(code in (0, 130, 143) for code in codes.values()), codes
+    assert ROOT.exists()
