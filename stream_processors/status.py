@@ -8,7 +8,7 @@ from typing import Any
 from contracts.definition import Feed
 from contracts.settings import Servers
 from contracts.topics import events_topic
-from feature_store.partition_store import PartitionStore
+from feature_store.partition_reader import PartitionReader
 from feature_store.redis_connection import async_client
 from stream_processors.log_ends import end_offsets
 from stream_processors.topics import describe_topics
@@ -32,7 +32,7 @@ async def feed_status(feed: Feed, servers: Servers) -> dict[str, Any]:
 
 
 async def _partition(feed: Feed, partition: int, end: int, redis: Any) -> dict[str, Any]:
-    manifest = await PartitionStore(redis, feed.name, partition).read_manifest()
+    manifest = await PartitionReader(redis, feed.name, partition).manifest()
     row: dict[str, Any] = {"partition": partition, "generation": 0, "start_offset": 0, "end_offset": 0}
     if manifest is None:
         return row | dict.fromkeys(COUNTERS, 0) | {"lag": end, "balanced": True}

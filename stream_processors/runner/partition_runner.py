@@ -13,7 +13,7 @@ from contracts.columns import RawBatch
 from contracts.errors import StateError
 from contracts.records import Switch
 from feature_store.checkpoint import Checkpoint, Manifest
-from feature_store.partition_store import PartitionStore
+from feature_store.partition_store import PartitionStore, Taken
 from stream_processors.log_fold import LogFold, Outputs
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
@@ -70,7 +70,7 @@ class PartitionRunner:
         self.checkpointed_at = time.monotonic()
         return self.progress.next_offset
 
-    async def _restore(self, taken: object) -> Checkpoint | None:
+    async def _restore(self, taken: Taken) -> Checkpoint | None:
         try:
             return await self._store.restore(taken)
         except StateError as error:

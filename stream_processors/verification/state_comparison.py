@@ -7,7 +7,8 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from feature_store.checkpoint import Checkpoint
-from feature_store.partition_store import PartitionStore
+from feature_store.partition_reader import PartitionReader
+from feature_store.served_vector import unpack_vector
 from stream_processors.log_fold import LogFold
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
@@ -37,16 +38,16 @@ async def compare_state(place: Place, fold: LogFold, progress: Progress, checkpo
 
 
 async def _compare_vectors(name: str, place: Place, fold: LogFold, checkpoint: Checkpoint, redis: Redis, differences: list[str]) -> tuple[int, int]:
-    store = PartitionStore(redis, place.feed.name, place.store_name)
+    reader = PartitionReader(redis, place.feed.name, place.store_name)
     everything = fold.everything_served()
     same = expired = 0
     for start in range(0, len(everything.entities), PORTION):
         entities = everything.entities[start : start + PORTION]
-        for entity, expected, found in zip(entities, everything.vectors[start : start + PORTION], await store.read_vectors(entities), strict=True):
+        for entity, expected, found in zip(entities, everything.vectors[start : start + PORTION], await reader.vectors(entities), strict=True):
             if found is None:
                 expired += 1
             elif found == expected:
                 same += 1
-            elif store.offset_of(found) < checkpoint.manifest.offset:
+            elif unpack_vector(found).offset < checkpoint.manifest.offset:
                 differences.append(f"{name}: the vector served for {entity.decode()} differs")
     return same, expired

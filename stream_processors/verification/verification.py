@@ -13,7 +13,7 @@ from contracts.errors import NotCheckable
 from contracts.records import Switch
 from contracts.settings import KafkaSettings
 from feature_store.checkpoint import Checkpoint
-from feature_store.partition_store import PartitionStore
+from feature_store.partition_reader import PartitionReader
 from stream_processors.runner.clients import free_consumer
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
@@ -113,7 +113,7 @@ class _Verifier:
         """The generation to fold again, and the checkpoint up to which."""
         name = f"{place.topic}/{place.partition}"
         found = current_generation(self._recorded, place.topic, place.partition)
-        checkpoint = await PartitionStore(self._redis, self._feed.name, place.store_name).read_checkpoint()
+        checkpoint = await PartitionReader(self._redis, self._feed.name, place.store_name).checkpoint()
         if found is None or checkpoint is None or checkpoint.manifest.generation != found.switch.generation:
             raise NotCheckable(f"{name}: no checkpoint of its generation yet; start a worker and let it fold")
         if found.switch.definition != self._feed.hash:
