@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import hiredis
 import redis
 import redis.asyncio
 
@@ -31,6 +32,7 @@ def sync_client(url: str) -> redis.Redis:
     client: redis.Redis | None = None
     try:
         client = redis.Redis.from_url(url, **_OPTIONS)
+        client.connection_pool.connection_class = _packed_in_c(client.connection_pool.connection_class)
         binary_only(client)
         client.ping()
     except (ValueError, TypeError, OSError, redis.RedisError) as error:
@@ -40,14 +42,16 @@ def sync_client(url: str) -> redis.Redis:
     return client
 
 
-async def async_client(url: str) -> redis.asyncio.Redis:
-    """The same for asyncio, for a worker: the server is also checked to be one that can hold state (`check_server`)."""
+async def async_client(url: str, holds_state: bool = True) -> redis.asyncio.Redis:
+    """The same for asyncio. For a worker the server is also checked to be one that can hold state (`check_server`)."""
     client: redis.asyncio.Redis | None = None
     try:
         client = redis.asyncio.Redis.from_url(url, **_OPTIONS)
+        client.connection_pool.connection_class = _packed_in_c(client.connection_pool.connection_class)
         binary_only(client)
         await client.ping()
-        await check_server(client)
+        if holds_state:
+            await check_server(client)
     except (ValueError, TypeError, OSError, redis.RedisError, StreamgaugeError) as error:
         if client is not None:
             await client.aclose()
@@ -55,6 +59,19 @@ async def async_client(url: str) -> redis.asyncio.Redis:
             raise
         raise in_words(error, address(url)) from error
     return client
+
+
+def _packed_in_c(connection: type[Any]) -> type[Any]:
+    """redis-py's asyncio connections write commands in Python, which costs 1 µs a vector; hiredis does it in 0.3."""
+
+    class PackedInC(connection):  # type: ignore[misc]
+        def pack_command(self, *args: Any) -> list[bytes]:
+            name = args[0]
+            if (b" " if isinstance(name, bytes) else " ") in name:  # "SCRIPT LOAD" is two words on the wire
+                args = (*name.split(), *args[1:])
+            return [hiredis.pack_command(args)]
+
+    return PackedInC
 
 
 async def check_server(client: redis.asyncio.Redis) -> None:

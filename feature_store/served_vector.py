@@ -90,8 +90,11 @@ def definition_word(definition: str) -> int:
     return int.from_bytes(bytes.fromhex(definition), "little")
 
 
-def vector_columns(blobs: Sequence[bytes | None], definition: str, dimension: int) -> VectorColumns:
-    """Decodes the replies of many keys at once, without an object a value; what can't be read is marked, never guessed."""
+def vector_columns(blobs: Sequence[bytes | None], definition: int, dimension: int) -> VectorColumns:
+    """Decodes the replies of many keys at once, without an object a value; what can't be read is marked, never guessed.
+
+    `definition` is the `definition_word` that a vector must bear.
+    """
     dtype = vector_dtype(dimension)
     size = dtype.itemsize
     there = [blob for blob in blobs if blob is not None and len(blob) == size]
@@ -100,7 +103,7 @@ def vector_columns(blobs: Sequence[bytes | None], definition: str, dimension: in
     else:
         blank = bytes(size)
         packed = np.frombuffer(b"".join(b if b is not None and len(b) == size else blank for b in blobs), dtype)
-    known = (packed["magic"] == MAGIC) & (packed["version"] == LAYOUT_VERSION) & (packed["definition"] == definition_word(definition))
+    known = (packed["magic"] == MAGIC) & (packed["version"] == LAYOUT_VERSION) & (packed["definition"] == definition)
     values = packed["values"]
     if known.all():
         foreign = np.zeros(len(blobs), bool)
