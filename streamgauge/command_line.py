@@ -1,75 +1,108 @@
-"""The command line: a table of commands, each imported only when it is called, and one way to show an error."""
+"""The command line: `streamgauge COMMAND`. A command's module is imported only when it is called, so that help is quick."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from contracts.errors import StreamgaugeError
+
 COMMANDS = {
     "init": "Write a plant file from CSV or Parquet data.",
-    "check": "Show what a plant file means and what it costs.",
-    "up": "Start a broker and a store on this machine; with a plant also its processes.",
-    "worker": "Fold events: validate, compute features, score, watch, judge.",
-    "archive": "Write Parquet history from the topics.",
-    "simulate": "Send simulated readings with planted faults.",
-    "replay": "Send files of readings to Kafka.",
-    "features": "Show the newest features of entities.",
-    "alerts": "Show incidents as they open, change and end.",
-    "dead-letters": "Show records that were not folded, and why; send them again.",
-    "status": "Show counters, offsets and lag of every partition.",
-    "verify": "Fold the logs again and compare every byte.",
-    "backtest": "Run files through the same folds, with no server.",
+    "check": "Print what a plant costs: topics, features, bytes, alarm budget.",
+    "up": "Start a local broker and store, and with a plant all its workers.",
+    "worker": "Fold a plant's feeds: features, scores, evidence, alerts.",
+    "archive": "Write the history to Parquet.",
+    "simulate": "Send made-up events, with faults where asked.",
+    "replay": "Send the rows of files as events.",
+    "features": "Read entities' features from the store.",
+    "alerts": "Read a feed's incidents.",
+    "dead-letters": "Read what was not folded, and why; send it again.",
+    "status": "Print counters and lag of every partition.",
+    "verify": "Fold the log again and compare every output.",
+    "backtest": "Run the folds over files, with no broker and no store.",
     "backfill": "Load history, or what came late, into the Parquet history.",
-    "demo": "Run everything on this machine with planted faults, and show what was found.",
-    "compile": "Compile the kernels now instead of at the first start.",
-    "schemas": "Write the JSON Schemas of all topics.",
+    "demo": "Run everything on this machine and compare what was planted with what was found.",
+    "compile": "Compile the kernels ahead of their first use.",
+    "schemas": "Write the JSON Schemas of all records.",
 }
 
 
-class _Lazy(click.Group):
-    """Knows each command's name and sentence without importing it, so that --help is quick."""
+class LazyGroup(click.Group):
+    """A group whose commands are the modules ``streamgauge.commands.<name>``, each with a click command `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of this name."""
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"streamgauge.commands.{name.replace('-', '_')}")
+        module = importlib.import_module(f"streamgauge.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that is none is answered with the nearest there is."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib
 
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="streamgauge")
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            ctx.fail(f"no command '{name}'; {f'did you mean {near[0]}?' if near else 'see streamgauge --help'}")
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from streamgauge import __version__
+
+        click.echo(f"streamgauge {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version and exit.")
 def cli() -> None:
-    """Watch sensor feeds: Kafka in, features in Redis, alarms that keep to a budget."""
+    """Online features, anomaly scores, drift and alarms for sensor feeds on Kafka.
+
+    Kafka and Redis are found by --kafka and --redis, or STREAMGAUGE_KAFKA and STREAMGAUGE_REDIS, or on localhost.
+    """
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Runs a command; an error raised on purpose is one sentence on stderr and exit status 1."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code: 1 with one sentence on stderr for what went wrong, 130 when interrupted."""
     try:
-        return cli.main(arguments, standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.Abort:
-        sys.exit(130)
+        result: Any = cli.main(args=None if arguments is None else list(arguments), prog_name="streamgauge", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        from contracts.errors import StreamgaugeError
-
-        if not isinstance(error, StreamgaugeError):
-            raise
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except StreamgaugeError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        return 1
+    except BrokenPipeError:
+        # whoever read our output, such as head, has enough
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run())
