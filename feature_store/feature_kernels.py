@@ -1,6 +1,6 @@
 """Compiled: one reading into an entity's features, and its feature vector as of its newest event time m.
 
-Both walk the arrays of a FeaturePlan, so one compiled function serves every definition.
+Update and write walk the arrays of a FeaturePlan, so one compiled function serves every definition.
 """
 
 from __future__ import annotations
@@ -174,10 +174,12 @@ def _std(F: Floats, slot: int, a: int, b: int) -> float:
     n = F[slot, a] + F[slot, b]
     if n < 2.0:
         return _NAN
-    return math.sqrt(_both(F, slot, a, b, 1, 1, 2) / (n - 1.0))
+    value = math.sqrt(_both(F, slot, a, b, 1, 1, 2) / (n - 1.0))
+    return value if value < _INFINITY else _NAN
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+# Inlined: called once a feature, and the call with its two arrays costs as much as the work.
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _window_value(F: Floats, W: Words, slot: int, feature: int, closed: int, top: int, block: int, other: int, code_at: int) -> float:
     """A feature of the window that the tiles at words `closed` and `top` make up; its formula is in the catalogue."""
     a = closed + block
@@ -202,7 +204,7 @@ def _window_value(F: Floats, W: Words, slot: int, feature: int, closed: int, top
     if feature == Feature.CORRELATION:
         spread = math.sqrt(_both(F, slot, a, b, 1, 1, 2)) * math.sqrt(_both(F, slot, a, b, 3, 3, 4))
         value = _both(F, slot, a, b, 1, 3, 5) / spread
-        return max(-1.0, min(1.0, value)) if spread > 0.0 else _NAN
+        return max(-1.0, min(1.0, value)) if 0.0 < spread < _INFINITY else _NAN
     if feature == Feature.INCREASE:
         return F[slot, a] + F[slot, b] if F[slot, closed + other] + F[slot, top + other] > 0.0 else _NAN
     n = F[slot, a] + F[slot, b]  # readings with a category
