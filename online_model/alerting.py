@@ -42,7 +42,10 @@ class Outbox:
         if incident.groups:
             self._pool(incident)
         subject = self._subject(incident, len(entities))
-        text = sentence(self.feed, subject) if status != "resolved" else resolved_sentence(self.feed, subject, reason)
+        if status == "resolved":
+            text = resolved_sentence(self.feed, subject, reason, merged_into is not None)
+        else:
+            text = sentence(self.feed, subject)
         alert = Alert(
             id=self.next_alert_id(),
             incident=incident.id,

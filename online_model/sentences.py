@@ -43,10 +43,12 @@ def sentence(feed: Feed, subject: Subject) -> str:
     return _of_one(feed, subject, since)
 
 
-def resolved_sentence(feed: Feed, subject: Subject, reason: str) -> str:
-    """What an incident's end says."""
+def resolved_sentence(feed: Feed, subject: Subject, reason: str, merged: bool) -> str:
+    """What an incident's end says; a `merged` one goes on as part of a common cause."""
     since = f"since {moment(subject.since, subject.now)}"
     what = f"{subject.kind} of {subject.field}" if subject.field else subject.kind
+    if merged:
+        return f"{_who(feed, subject)}: {what} {since} is part of one cause across {plural(feed)}."
     return f"{_who(feed, subject)}: {what} {since} has ended: {reason}."
 
 
