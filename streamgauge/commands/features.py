@@ -14,14 +14,7 @@ from streamgauge.commands.options import feed_option, json_option, plant_argumen
 if TYPE_CHECKING:
     from feature_store.feature_table import EntityFeatures, FeatureTable
 
-COLOURS = {
-    "fresh": "green",
-    "partial": "yellow",
-    "stale": "yellow",
-    "missing": "bright_black",
-    "other definition": "red",
-    "never seen": "red",
-}
+COLOURS = {"fresh": "green", "missing": "bright_black", "other definition": "red", "never seen": "red"}  # the rest: yellow
 
 
 @click.command("features")
@@ -85,7 +78,7 @@ def _show(name: str, rows: Sequence[EntityFeatures]) -> None:
 
 
 def _coloured(word: str) -> str:
-    return f"[{COLOURS[word]}]{word}[/]"
+    return f"[{COLOURS.get(word, 'yellow')}]{word}[/]"
 
 
 def _age(age: int | None) -> str:
