@@ -102,13 +102,11 @@ def _cell_text(value: Any, booleans: bool) -> bytes | None:
         return str(value).lower().encode() if booleans else None
     if isinstance(value, float):
         value = int(value) if value.is_integer() else None
-    if isinstance(value, int):
-        return str(value).encode()
-    if not isinstance(value, str):
+    if not isinstance(value, (int, str)):
         return None
     try:
-        return value.encode()
-    except UnicodeEncodeError:
+        return str(value).encode()
+    except ValueError:  # a surrogate, or an integer of more digits than Python writes
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -50,10 +49,10 @@ class Publisher:
         sends = []
         for topic, items in records.items():
             for partition in sorted({item.partition for item in items}):
-                sends.append(self._send_partition(topic, partition, (i for i in items if i.partition == partition)))
+                sends.append(self._send_partition(topic, partition, [i for i in items if i.partition == partition]))
         await asyncio.gather(*sends)
 
-    async def _send_partition(self, topic: str, partition: int, items: Iterable[OutRecord]) -> None:
+    async def _send_partition(self, topic: str, partition: int, items: list[OutRecord]) -> None:
         waiting = []
         batch = self._producer.create_batch()
         for item in items:

@@ -61,16 +61,16 @@ def partition_from_bytes(feed: Feed, chunks: Mapping[str, bytes]) -> Partition:
 
 def group_scores_to_bytes(group: GroupScores) -> bytes:
     """The scores that all entities share, with their count in front."""
-    return group.count.tobytes() + group.keys.tobytes()
+    return group.remembered.tobytes() + group.keys.tobytes()
 
 
 def group_scores_from_bytes(chunks: Mapping[str, bytes]) -> GroupScores:
     """The shared scores put back; raises StateError where they do not fit."""
     group = new_group_scores()
     data = _chunk(chunks, "group")
-    if len(data) != group.count.nbytes + group.keys.nbytes:
+    if len(data) != group.remembered.nbytes + group.keys.nbytes:
         raise StateError("chunk group does not fit this version")
-    group.count[:] = np.frombuffer(data[:8], np.int64)
+    group.remembered[:] = np.frombuffer(data[:8], np.int64)
     group.keys[:] = np.frombuffer(data[8:], np.int64)
     return group
 

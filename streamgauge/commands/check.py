@@ -17,11 +17,11 @@ from streamgauge.commands.options import feed_option, feeds_of, json_option, pla
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=100.0, show_default=True, metavar="EVENTS_PER_S", help="Readings a second of the whole feed.")
 @click.option("--entities", type=click.IntRange(min=1), default=100, show_default=True, help="Entities of the whole feed.")
 @json_option
-def command(plant: Path, feed_name: str | None, rate: float, entities: int, as_json: bool) -> None:
+def command(plant: Path, feed: str | None, rate: float, entities: int, as_json: bool) -> None:
     """Show topics, features, bytes of state, bytes a day, and how the alarm budget is split."""
     from streamgauge.estimate import estimate
 
-    found = {f.name: estimate(f, rate, entities) for f in feeds_of(plant, feed_name)}
+    found = {f.name: estimate(f, rate, entities) for f in feeds_of(plant, feed)}
     if as_json:
         click.echo(json.dumps({"feeds": found}, indent=2))
     else:

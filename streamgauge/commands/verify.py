@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, redis_option, servers_of, say
+from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, redis_option, servers_of
 
 if TYPE_CHECKING:
     from contracts.definition import Feed
@@ -26,13 +26,13 @@ EXIT = {"same": 0, "different": 1, "not checkable": 2}
 @kafka_option
 @redis_option
 @json_option
-def command(plant: Path, feed_name: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+def command(plant: Path, feed: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
     """Fold every log again up to its last checkpoint and compare all that it gave. Exit 0 same, 1 different, 2 not checkable."""
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
 
-    feeds, servers = feeds_of(plant, feed_name), servers_of(kafka, redis)
-    wait_for_kafka(servers.kafka, say=say)
-    wait_for_redis(servers.redis, say=say)
+    feeds, servers = feeds_of(plant, feed), servers_of(kafka, redis)
+    wait_for_kafka(servers.kafka, say=lambda text: click.echo(text, err=True))
+    wait_for_redis(servers.redis, say=lambda text: click.echo(text, err=True))
     reports = asyncio.run(verify_feeds(feeds, servers))
     verdict = overall(reports)
     if as_json:
