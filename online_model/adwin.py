@@ -5,6 +5,8 @@ window is kept as rows of buckets; a bucket of row i sums 2**i values, the varia
 old and a new part, whose means differ by more than ε, is a change. As in river, the window begins anew with the value
 after an alarm.
 
+As in river, a spike widens ε for as long as the window holds it: values should come held within some deviations.
+
 river's rows grow without bound. Here there are LEVELS; a window that would need more loses its oldest bucket, so up to
 5·(2**LEVELS − 1) values nothing differs.
 """

@@ -31,9 +31,7 @@ def trees_from_bytes(data: bytes) -> Trees:
         raise StateError(f"Half-Space Trees: {len(data)} bytes are too few for a header; restore from an older checkpoint")
     magic, version, n_trees, height, window_size, n_features, seen, first = _HEADER.unpack_from(data)
     if magic != _MAGIC or version != _VERSION:
-        raise StateError(
-            f"Half-Space Trees: {magic!r} version {version} is not version {_VERSION}; rebuild the state by a refold"
-        )
+        raise StateError(f"Half-Space Trees: {magic!r} version {version} is not version {_VERSION}; rebuild the state by a refold")
     try:
         check_sizes(n_trees, height, window_size)
     except ModelError as error:

@@ -102,16 +102,13 @@ class _Writer:
 
     def _key(self, key: Any) -> None:
         """Keys are plain or tuples of what is plain: hashing and comparing them needs no code of the state's own."""
-        if type(key) is tuple and all(type(part) in _PLAIN for part in key):
-            self._out += bytes((form.KEY_TUPLE,)) + form.LENGTH.pack(len(key))
-            for part in key:
-                self._plain(part)
-        elif type(key) in _PLAIN:
+        _check_key(key)
+        if type(key) is not tuple:
             self._plain(key)
-        else:
-            raise ModelError(
-                f"a model's state has a key of type {type(key).__name__}; keys may be None, bool, int, float, str, bytes, tuple"
-            )
+            return
+        self._out += bytes((form.KEY_TUPLE,)) + form.LENGTH.pack(len(key))
+        for part in key:
+            self._plain(part)
 
     def _object(self, value: Any) -> None:
         kind = type(value)
@@ -204,9 +201,8 @@ class _Writer:
 def _check_key(key: Any) -> None:
     for part in key if type(key) is tuple else (key,):
         if type(part) not in _PLAIN or (type(part) is int and not -(2**63) <= part < 2**63):
-            raise ModelError(
-                f"a model's state has {part!r:.80} as a key; keys may be None, bool, int64, float, str, bytes, tuples of those"
-            )
+            kind = "int above 64 bits" if type(part) is int else type(part).__name__
+            raise ModelError(f"a model's state has a key of {kind}; keys may be None, bool, int, float, str, bytes or a tuple of those")
 
 
 def _utf8(text: str) -> bytes:
