@@ -97,6 +97,12 @@ class Simulation:
         planted = scenario.planted(self._start, end, self._source.noise_std)
         self.plan = Plan(feed=scenario.feed.name, seed=seed, start=self._start, end=end, planted=planted, expected=Expected())
 
+    @property
+    def records_about(self) -> int:
+        """About how many records there are to come in all."""
+        readings = (self._end - self._start) / self._scenario.cadence_us * len(self._keys)
+        return round(readings * (1.0 + self._scenario.transport.duplicates))
+
     def run(self, until: int | None = None) -> Iterator[Batch]:
         """The records due before `until` (µs of event time), or all that are left; in log order."""
         while True:
