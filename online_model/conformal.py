@@ -65,7 +65,7 @@ def reset_conformal(F, W, slot, plan):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _key(score):  # type: ignore[no-untyped-def]
     """A score as an integer of 32 bits with the order of float32; −0 and 0 are one."""
-    bits = np.int64(np.float32(score + 0.0).view(np.int32))
+    bits = np.int64(np.float32(score).view(np.int32))
     return bits if bits >= 0 else np.int64(-0x80000000) - bits
 
 

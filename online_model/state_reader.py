@@ -20,7 +20,7 @@ def decode_state(data: bytes) -> Any:
     """The state that `encode_state` wrote. Runs no code but that of allowed classes' ``__new__``.
 
     Raises:
-        StateError: anything else, found before memory in proportion to it is taken.
+        StateError: anything else. What is announced is taken piece by piece, so memory stays in proportion to the bytes.
     """
     if len(data) > form.MAX_BYTES:
         raise StateError(f"a model's state of {len(data)} bytes is above {form.MAX_BYTES}; rebuild it by a refold")
@@ -64,7 +64,7 @@ class _Reader:
             raise StateError(f"a model's state has version {version}, not {form.VERSION}; rebuild it by a refold")
         if objects > form.MAX_OBJECTS:
             raise StateError(f"a model's state of {objects} objects is above {form.MAX_OBJECTS}")
-        for _ in range(self._count(texts, 4)):
+        for _ in range(texts):
             self._texts.append(self._take(self._length()).decode())
         root = self._value()
         while len(self._records) < len(self._depths):
@@ -93,12 +93,6 @@ class _Reader:
 
     def _length(self) -> int:
         return int(self._unpack(form.LENGTH)[0])
-
-    def _count(self, count: int, least: int) -> int:
-        """A number of things of at least `least` bytes each, all of which must still be there."""
-        if count * least > len(self._data) - self._at:
-            raise StateError("a model's state ends before what it announces")
-        return count
 
     def _text(self) -> str:
         return self._texts[self._length()]
@@ -138,7 +132,7 @@ class _Reader:
     def _key(self) -> Any:
         tag = self._take(1)[0]
         if tag == form.KEY_TUPLE:
-            return tuple(self._plain(self._take(1)[0]) for _ in range(self._count(self._length(), 1)))
+            return tuple(self._plain(self._take(1)[0]) for _ in range(self._length()))
         return self._plain(tag)
 
     def _reference(self) -> _Reference:
@@ -161,7 +155,7 @@ class _Reader:
         if tag == form.DEFAULT_DICT:
             return self._mapping(tag, defaultdict(form.FACTORIES[self._take(1)[0]]))
         if tag in (form.SET, form.FROZEN_SET):
-            keys = [self._key() for _ in range(self._count(self._length(), 1))]
+            keys = [self._key() for _ in range(self._length())]
             return _Record(tag, set(keys) if tag == form.SET else frozenset(keys), [], [])
         if tag == form.ARRAY:
             return _Record(tag, self._array(), [], [])
@@ -180,11 +174,11 @@ class _Reader:
             if not -1 <= most <= form.MAX_DEQUE:
                 raise StateError(f"a model's state has a deque of at most {most}")
             shell = deque(maxlen=None if most < 0 else most)
-        return _Record(tag, shell, [], [self._value() for _ in range(self._count(self._length(), 1))])
+        return _Record(tag, shell, [], [self._value() for _ in range(self._length())])
 
     def _mapping(self, tag: int, shell: Any) -> _Record:
         keys, values = [], []
-        for _ in range(self._count(self._length(), 2)):
+        for _ in range(self._length()):
             keys.append(self._key())
             values.append(self._value())
         if len(set(keys)) != len(keys):

@@ -108,6 +108,28 @@ def test_hostile_bytes() -> None:
     assert refused > 500
 
 
+def test_content_out_of_bounds_is_refused() -> None:
+    """A feature beyond the vector, a split outside the cube, a mass above its window: each is a StateError."""
+    trees = make_trees(["a", "b", "c"], 1, 4, 4, 10)
+    for x in vectors(15, 3, 2):
+        learn_trees(trees, x)
+    spoilt = [
+        trees._replace(feature=trees.feature + np.uint16(3)),
+        trees._replace(n_features=0),
+        trees._replace(split=trees.split * np.nan),
+        trees._replace(split=trees.split + 1.0),
+        trees._replace(mass=trees.mass + np.uint32(1)),
+        trees._replace(mass=trees.mass + np.uint32(1 << 16)),
+        trees._replace(turn=np.array([-1, 0])),
+        trees._replace(turn=np.array([10, 0])),
+        trees._replace(turn=np.array([5, 1])),
+        trees._replace(turn=np.array([5, 2])),
+    ]
+    for wrong in spoilt:
+        with pytest.raises(StateError):
+            trees_from_bytes(trees_to_bytes(wrong))
+
+
 @pytest.mark.parametrize(
     ("names", "sizes"),
     [
