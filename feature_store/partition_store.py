@@ -142,7 +142,7 @@ class PartitionStore:
         """
         if self._doubtful:
             await self._look_again()
-        if not self._owed <= changed.keys():
+        if self._goes_on(manifest) and not self._owed <= changed.keys():
             return Served(0, True)
         named = self._kept(manifest, changed, kept)
         self._doubtful = True
@@ -158,11 +158,14 @@ class PartitionStore:
         # The directory's node may forget alone, which no call on the partition's own would show.
         return Served(1, self._partition is not None and (await self._direct([]))[0] is None)
 
+    def _goes_on(self, manifest: Manifest) -> bool:
+        """Whether a manifest is of the generation of the one before; a new generation begins without its chunks."""
+        return self._current is not None and self._current.generation == manifest.generation
+
     def _kept(self, manifest: Manifest, changed: Mapping[str, bytes], kept: Iterable[str] | None) -> dict[str, list[Part]]:
-        before = self._current.chunks if self._current and not self._owed else {}
+        before = self._current.chunks if self._current else {}
         if kept is None:
-            same = self._current is not None and self._current.generation == manifest.generation
-            kept = before.keys() if same else ()
+            kept = before.keys() if self._goes_on(manifest) else ()
         kept = sorted(set(kept) - changed.keys())
         for name in kept:
             if name not in before:

@@ -197,6 +197,20 @@ def test_a_new_generation_keeps_no_chunk_of_the_one_before(redis_url: str) -> No
     run(redis_url, body)
 
 
+def test_a_new_generation_owes_no_chunk_of_the_one_before(redis_url: str) -> None:
+    """A server that forgets between two generations does not ask for chunks that the new one does not have."""
+
+    async def body(client: Client) -> None:
+        store = await taken(client)
+        await store.checkpoint(manifest(1), {"a": b"1", "b": b"1"})
+        await client.flushall()
+        assert (await store.serve(2, [b"a"], blobs([1], 2))).forgot
+        await store.serve_directory(2, [])
+        assert await store.checkpoint(manifest(2, generation=2), {"a": b"2"}) == (1, False)
+
+    run(redis_url, body)
+
+
 @pytest.mark.parametrize("damage", ["missing", "changed", "manifest"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(redis_url: str, damage: str) -> None:
     """A missing chunk, a flipped bit in one, or in the manifest, is noticed; the one before is used and its reason said."""
