@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import redis
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings
@@ -17,6 +18,9 @@ from contracts.settings import KafkaSettings
 WAIT_SECONDS = 30.0  # Apache Kafka is up in 5 s on two idle cores, and took 20 s beside a full test run
 PAUSE_SECONDS = 0.1
 PROBE_SECONDS = 2.0  # a host that drops packets would otherwise hold one try for minutes
+ANSWER_SECONDS = 5.0  # of one try; a try as long as the whole wait would never say that it waits
+
+SECURITY = "; does the address name its security rightly, as kafka+ssl:// or kafka+sasl://USER:PASSWORD@?"
 
 Say = Callable[[str], None]
 
@@ -65,28 +69,47 @@ def _wait(ask: Callable[[float], None], what: str, fix: str, timeout: float, say
 
 
 def _ask_kafka(settings: KafkaSettings, left: float) -> None:
-    _connect_any(settings.servers, min(left, PROBE_SECONDS))
-    milliseconds = max(int(left * 1000), 1)
-    client = KafkaAdminClient(**settings.client_options(), bootstrap_timeout_ms=milliseconds, request_timeout_ms=milliseconds)
+    _connect_any(settings, min(left, PROBE_SECONDS))
+    milliseconds = max(int(min(left, ANSWER_SECONDS) * 1000), 1)
+    try:
+        client = KafkaAdminClient(**settings.client_options(), bootstrap_timeout_ms=milliseconds, request_timeout_ms=milliseconds)
+    except KafkaTimeoutError as error:
+        raise ConnectionError(f"it takes connections but does not answer{SECURITY}") from error
     try:
         client.describe_cluster()
     finally:
         client.close()
 
 
-def _connect_any(servers: tuple[str, ...], timeout: float) -> None:
-    """A bare connection to the first server that takes one; spares the client's log a warning at every try."""
+def _connect_any(settings: KafkaSettings, timeout: float) -> None:
+    """A bare connection to the first server that takes one; spares the client's log a warning at every try.
+
+    With TLS the handshake is done too: the client waits without end for one that is not answered.
+    """
     failure: OSError | None = None
-    for server in servers:
+    for server in settings.servers:
         host, _, port = server.rpartition(":")
+        host = host.strip("[]")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout).close()
+            with socket.create_connection((host, int(port)), timeout) as connection:
+                if "SSL" in settings.protocol:
+                    _tls(settings).wrap_socket(connection, server_hostname=host).close()
+        except TimeoutError as error:
+            failure = ConnectionError(f"{server} gives no answer{SECURITY if 'SSL' in settings.protocol else ''}")
+            failure.__cause__ = error
         except OSError as error:
             failure = error
         else:
             return
     if failure:
         raise failure
+
+
+def _tls(settings: KafkaSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.cafile)
+    if settings.certfile:
+        context.load_cert_chain(settings.certfile, settings.keyfile)
+    return context
 
 
 def _ask_redis(url: str, left: float) -> None:

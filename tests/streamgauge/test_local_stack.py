@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -150,6 +151,15 @@ def test_waiting_for_kafka_says_so_once_and_gives_up() -> None:
         wait_for_kafka(KafkaSettings.parse(address), 0.3, say=said.append)
     assert len(said) == 1
     assert said[0].startswith(f"waiting for Kafka at {address}")
+
+
+@pytest.mark.parametrize("scheme", ["kafka", "kafka+ssl", "kafka+sasl", "kafka+sasl+ssl"])
+def test_waiting_gives_up_on_a_server_that_never_answers(scheme: str) -> None:
+    """A port that takes connections and says nothing is given up in time whatever the protocol, with a hint at security."""
+    with socket.create_server(("127.0.0.1", 0)) as silent_server:
+        address = f"{scheme}://{'user:pw@' if 'sasl' in scheme else ''}127.0.0.1:{silent_server.getsockname()[1]}"
+        with pytest.raises(ServerUnavailable, match=r"no.* answer; does the address name its security rightly"):
+            wait_for_kafka(KafkaSettings.parse(address), 0.5)
 
 
 def test_waiting_for_redis_hides_the_password() -> None:
