@@ -83,6 +83,7 @@ def test_messages_show_no_password() -> None:
 
 def test_each_refusal_has_its_sentence() -> None:
     """Kinds of errors are told apart: no answer, replica, a call that the server refuses."""
+    assert "ssl_ca_certs=FILE" in str(in_words(redis.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), "here"))
     assert "is a replica" in str(in_words(redis.ReadOnlyError("READONLY You can't write"), "here"))
     assert "does not answer (reset)" in str(in_words(OSError("reset"), "here"))
     assert "refused a call (MISCONF no disk)" in str(in_words(redis.ResponseError("MISCONF no disk."), "here"))
