@@ -29,6 +29,7 @@ BATCH_BYTES = 262_144  # with the client's 16 KiB a request holds a hundred reco
 REQUEST_BYTES = 4_194_304  # with the client's 1 MiB a value of the largest size allowed would not fit with its key
 MAX_UNACKNOWLEDGED = 10_000  # records; without a bound a slow broker would fill the producer's memory, with 50,000 sending is slower
 GIVE_UP_SECONDS = 60.0  # a record not acknowledged by then counts as failed; the client's own 120 s looks like a hang
+BOOTSTRAP_SECONDS = 15.0  # commands wait for Kafka before; here only a broker that went away since is waited for
 IDEMPOTENCE_SECONDS = 10.0  # a broker that leaves the request for a producer id unanswered is treated as one that refuses
 
 _REFUSALS = (ClusterAuthorizationFailedError, KafkaConfigurationError, KafkaTimeoutError, UnsupportedVersionError)
@@ -112,6 +113,7 @@ class Sender:
             "batch_size": BATCH_BYTES,
             "max_request_size": REQUEST_BYTES,
             "delivery_timeout_ms": int(GIVE_UP_SECONDS * 1000),
+            "bootstrap_timeout_ms": int(BOOTSTRAP_SECONDS * 1000),
             "enable_idempotence": self.idempotent,
             "max_in_flight_requests_per_connection": 5 if self.idempotent else 1,
             "metrics_enabled": False,
