@@ -120,7 +120,9 @@ def in_words(error: Exception, where: str) -> StreamgaugeError:
     if isinstance(error, (ValueError, TypeError)):
         return SettingsError(f"Redis address {where} cannot be used ({text}); write redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return SettingsError(f"Redis at {where} has a certificate that is not trusted; name its authority: rediss://HOST:PORT?ssl_ca_certs=FILE")
+        return SettingsError(
+            f"Redis at {where} has a certificate that is not trusted; name its authority: rediss://HOST:PORT?ssl_ca_certs=FILE"
+        )
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return ServerUnavailable(f"Redis at {where} is full ({text}); raise maxmemory, or lower max_entities in the definition")
     if isinstance(error, redis.ReadOnlyError):
