@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from contracts.definition import Category, Feed, Number
 from contracts.durations import HOUR, MINUTE
 from contracts.event_time import parse_event_time
@@ -23,6 +25,9 @@ def pumps(budget: float = 1.0) -> Feed:
     )
 
 
+Kind = Literal["level", "summary", "idle", "planned_stop", "verdict"]
+
+
 class EvidenceLog:
     """An evidence log in the making. Times are minutes after START; a reading a minute gives an offset a minute."""
 
@@ -31,26 +36,24 @@ class EvidenceLog:
         self.entities, self.partitions = entities, partitions
         self._n: dict[tuple[int, int], int] = {}
 
-    def put(
-        self, kind: str, minute: float, partition: int = 0, generation: int = 1, offset: int | None = None, **values: object
-    ) -> Evidence:
+    def put(self, kind: Kind, minute: float, partition: int = 0, generation: int = 1, offset: int | None = None, **values: Any) -> Evidence:
         """Any record; the id's kind is that of the writer."""
         source = int(minute * 48) if offset is None else offset
         n = self._n.get((partition, source), 0)
         self._n[partition, source] = n + 1
         writer = "evidence" if kind in ("level", "summary") else kind
         values.setdefault("event_time", START + round(minute * MINUTE))
-        record = Evidence(id=f"pumps/{generation}/{partition}/{source}/{writer}/{n}", kind=kind, partition=partition, **values)  # type: ignore[arg-type]
+        record = Evidence(id=f"pumps/{generation}/{partition}/{source}/{writer}/{n}", kind=kind, partition=partition, **values)
         self.records.append((len(self.records), record))
         return record
 
     def level(
-        self, minute: float, entity: str | None, field: str | None, source: str, level: float, since: float = 0.0, **values: object
+        self, minute: float, entity: str | None, field: str | None, source: str, level: float, since: float = 0.0, **values: Any
     ) -> None:
         """A statistic that has reached `level`; with `level` < 1 one that fell back."""
         self.put("level", minute, entity=entity, field=field, source=source, log10_e=level, since=START + round(since * MINUTE), **values)
 
-    def climb(self, minute: float, entity: str, field: str | None, source: str, top: int = 9, pace: float = 1.0, **values: object) -> None:
+    def climb(self, minute: float, entity: str, field: str | None, source: str, top: int = 9, pace: float = 1.0, **values: Any) -> None:
         """A statistic that gains a decade every `pace` minutes from `minute` on, told from the second to `top`."""
         for decade in range(2, top + 1):
             self.level(minute + pace * decade, entity, field, source, float(decade), since=minute, **values)

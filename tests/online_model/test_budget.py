@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import poisson
 
 from contracts.durations import DAY, HOUR, MINUTE, WEEK
-from contracts.records import Evidence
+from contracts.records import Alert, Evidence
 from online_model.budget import SHARES, PartitionRate, feed_rate, feed_wide_thresholds, thresholds
 from online_model.judge import Judge
 from tests.online_model.evidence_log import START, pumps
@@ -105,7 +105,8 @@ def test_false_incidents_stay_within_the_budget() -> None:
     """A fleet without change under the least wasteful e-processes: the exact upper 95 % bound of the rate is in the budget."""
     budget, readings = 400.0, 2_880
     judge = Judge(pumps(budget), 1)
-    opened = [r for _, r in judge.fold(judge.new_state(), null_evidence(40, readings, seed=5)) if getattr(r, "status", "") == "opened"]
+    out = judge.fold(judge.new_state(), null_evidence(40, readings, seed=5))
+    opened = [record for _, record in out if isinstance(record, Alert) and record.status == "opened"]
     weeks = readings * MINUTE / WEEK
     assert len(opened) > 10
     assert poisson.cdf(len(opened), budget * weeks) <= 0.05

@@ -166,6 +166,27 @@ def test_one_pump_with_a_fault_and_others_that_tremble_are_no_fleet() -> None:
     assert {alert.scope for alert in alerts(log)} == {"entity"}
 
 
+@pytest.mark.parametrize(("second", "opened"), [(7.0, 60), (8.0, 12)])
+def test_an_entity_waits_while_a_common_cause_builds_up(second: float, opened: int) -> None:
+    """Until the next summary at most, or one more decade of its own."""
+    log = begun(100)
+    for pump in range(1, 13):
+        log.level(9, f"pump-{pump:02}", "vibration", "drift", 4.0, direction=1)
+    log.level(10, "pump-00", "vibration", "drift", 7.0, direction=1)
+    log.level(12, "pump-00", "vibration", "drift", second, direction=1)
+    assert [(alert.entity, (alert.event_time - START) // MINUTE) for alert in alerts(log)] == [("pump-00", opened)]
+
+
+def test_a_record_out_of_order_does_not_turn_the_clock_back() -> None:
+    """What the judge decides bears the partition clock, not the time of a reading that came late."""
+    log = begun(0)
+    log.put("level", 60, offset=9_000, entity="pump-02", field="vibration", source="drift", log10_e=2.0)
+    log.put("level", 40, offset=9_001, entity="pump-01", field="vibration", source="drift", log10_e=8.0)
+    state = Judge(pumps(), 1).new_state()
+    Judge(pumps(), 1).fold(state, log.records)
+    assert state.cells["pump-01", -1, "vibration", "drift"].told == START + 60 * MINUTE
+
+
 def test_silence_ends_when_heard_again() -> None:
     """No quiet time is waited for: a reading is proof."""
     log = begun(600)

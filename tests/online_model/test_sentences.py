@@ -56,7 +56,8 @@ def test_sentences(subject: Subject, text: str) -> None:
 def test_every_kind_has_a_sentence(kind: str, field: str | None, samples: bool) -> None:
     """For one entity and for many, with and without numbers: one line that ends with a full stop."""
     for subject in (ONE, MANY):
-        asked = subject._replace(kind=kind, field=field, **({} if samples else {"reference": None, "current": None}))
+        asked = subject._replace(kind=kind, field=field)
+        asked = asked if samples else asked._replace(reference=None, current=None)
         for text in (sentence(pumps(), asked), resolved_sentence(pumps(), asked, "back to normal", False)):
             assert text.endswith(".") and "\n" not in text and "None" not in text and ": :" not in text
 
