@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -30,6 +31,7 @@ REQUEST_BYTES = 4_194_304  # with the client's 1 MiB a value of the largest size
 MAX_UNACKNOWLEDGED = 10_000  # records; without a bound a slow broker would fill the producer's memory, with 50,000 sending is slower
 GIVE_UP_SECONDS = 60.0  # a record not acknowledged by then counts as failed; the client's own 120 s looks like a hang
 BOOTSTRAP_SECONDS = 15.0  # commands wait for Kafka before; here only a broker that went away since is waited for
+CLOSE_SECONDS = 5.0  # a thread of the client that hangs must not hold the command for ever
 IDEMPOTENCE_SECONDS = 10.0  # a broker that leaves the request for a producer id unanswered is treated as one that refuses
 
 _REFUSALS = (ClusterAuthorizationFailedError, KafkaConfigurationError, KafkaTimeoutError, UnsupportedVersionError)
@@ -102,9 +104,11 @@ class Sender:
 
     def close(self, discard: bool = False) -> None:
         """Flush (unless `discard`) and disconnect; harmless when repeated."""
-        if not discard:
+        if discard:
+            _abandon(self._producer)
+        else:
             self.flush()
-        self._producer.close(timeout=0 if discard else 5)
+            self._producer.close(timeout=CLOSE_SECONDS)
 
     def _open(self) -> Any:
         options = self._settings.client_options() | {
@@ -139,7 +143,7 @@ class Sender:
             self._proven = False
             self._fail(error)
         except _REFUSALS as error:
-            self._producer.close(timeout=0)
+            _abandon(self._producer)
             self._without_idempotence(type(error).__name__)
             self._producer = self._open()
             try:
@@ -191,6 +195,15 @@ class Sender:
             f"Kafka at {where} does not take records ({type(error).__name__}); start one with: streamgauge up; "
             "or name a running one with --kafka HOST:PORT or STREAMGAUGE_KAFKA"
         )
+
+
+def _abandon(producer: Any) -> None:
+    """Close a producer and drop what it holds."""
+    # close() alone gives up at its own flush and leaves its thread running, which would send later what is sent anew here
+    producer._sender.force_close()
+    producer._sender.join(CLOSE_SECONDS)
+    with contextlib.suppress(KafkaError):
+        producer.close(timeout=0)
 
 
 logging.getLogger("kafka.producer").setLevel(logging.ERROR)  # its warnings at each reconnect would hide the command's own lines

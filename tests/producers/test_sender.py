@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 
 import pytest
+import structlog
 from kafka import KafkaConsumer, TopicPartition
 
 from contracts.definition import Feed, Number
@@ -13,6 +15,11 @@ from contracts.settings import KafkaSettings, Servers
 from contracts.topics import events_topic
 from producers.sender import Sender
 from stream_processors.topics import ensure_topics
+from stream_processors.waiting import wait_for_kafka
+from streamgauge.local_stack import Child
+from streamgauge.local_stack.broker import BROKER_GRACE, broker_command
+from streamgauge.local_stack.stack import free_port
+from tests.producers.refusing_gateway import RefusingGateway
 
 pytestmark = pytest.mark.integration
 
@@ -89,3 +96,33 @@ def test_without_a_broker_the_error_says_what_to_do(monkeypatch):
     monkeypatch.setattr("producers.sender.BOOTSTRAP_SECONDS", 0.3)
     with pytest.raises(ServerUnavailable, match=r"127\.0\.0\.1:1 does not take records.*streamgauge up"):
         Sender(KafkaSettings.parse("127.0.0.1:1"))
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """A broker of its own behind a gateway that refuses idempotent producers."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    outside, inside = listener.getsockname()[1], free_port()
+    command = broker_command(inside)
+    command[command.index("--advertised-listener-url") + 1] = f"tcp://127.0.0.1:{outside}"
+    broker = Child("broker", command, tmp_path, BROKER_GRACE)
+    refusing, settings = RefusingGateway(inside, listener), KafkaSettings.parse(f"127.0.0.1:{outside}")
+    wait_for_kafka(settings, 15.0)
+    yield refusing, settings
+    listener.close()
+    broker.stop()
+
+
+def test_a_broker_that_refuses_idempotence_gets_one_request_at_a_time(gateway, monkeypatch):
+    """The sender goes on without idempotence, says so in the log, and each record still arrives once."""
+    refusing, settings = gateway
+    monkeypatch.setattr("producers.sender.IDEMPOTENCE_SECONDS", 1.0)
+    servers = Servers(settings, "redis://unused")
+    topic = new_topic(servers)
+    with structlog.testing.capture_logs() as logs, Sender(settings) as sender:
+        sender.send(topic, [b"k"] * 100, [str(i).encode() for i in range(100)])
+        sender.flush()
+        assert (sender.delivered, sender.failed, sender.idempotent) == (100, 0, False)
+    assert refusing.refused > 0
+    assert "one request in flight" in logs[0]["event"]
+    assert [int(record.value) for record in read(servers, topic, 3, 100)] == list(range(100))

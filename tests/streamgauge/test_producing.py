@@ -1,0 +1,110 @@
+"""streamgauge simulate and replay put events on a real broker and end with a planned stop."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from contracts.event_time import format_event_time
+from contracts.records import Evidence
+from contracts.settings import Servers
+from streamgauge.command_line import run
+
+pytestmark = pytest.mark.integration
+
+PLANT = """
+from streamgauge import Category, Feed, Number
+feed = Feed("{name}", entity="pump", time="ts", fields=[Number("flow", low=0, high=10), Category("mode")], lateness="30s")
+"""
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> tuple[Path, str]:
+    name = f"feed-{uuid.uuid4().hex[:12]}"
+    path = tmp_path / "plant.py"
+    path.write_text(PLANT.format(name=name))
+    return path, name
+
+
+def read(servers: Servers, topic: str, partitions: int, count: int):
+    consumer = KafkaConsumer(**servers.kafka.client_options(), auto_offset_reset="earliest")
+    consumer.assign([TopicPartition(topic, p) for p in range(partitions)])
+    found = []
+    for _ in range(100):
+        found += [record for records in consumer.poll(100).values() for record in records]
+        if len(found) >= count:
+            break
+    consumer.close()
+    return found
+
+
+def the_stop(servers: Servers, name: str) -> Evidence:
+    (record,) = read(servers, f"{name}.evidence", 1, 1)
+    return msgspec.json.decode(record.value, type=Evidence)
+
+
+def kafka_of(servers: Servers) -> list[str]:
+    return ["--kafka", ",".join(servers.kafka.servers)]
+
+
+def test_replay_sends_every_row_and_stops(servers, plant, tmp_path, capsys):
+    """All rows of two files arrive with their path as key, and the stop has the greatest event time."""
+    path, name = plant
+    for file in ("north/a", "south/b"):
+        (tmp_path / "data" / file).parent.mkdir(parents=True)
+        rows = [f"{format_event_time(1_767_225_600_000_000 + i * 1_000_000)},{i % 10},run" for i in range(150)]
+        (tmp_path / "data" / f"{file}.csv").write_text("\n".join(["ts,flow,mode", *rows]) + "\n")
+    assert run(["replay", str(path), str(tmp_path / "data"), "--entity-from", "path", *kafka_of(servers)]) == 0
+    assert "300 events of 2 files delivered, 0 failed" in capsys.readouterr().out
+    found = read(servers, f"{name}.events", 4, 300)
+    assert len(found) == 300
+    assert {record.key for record in found} == {b"north/a", b"south/b"}
+    assert all(json.loads(record.value)["pump"] == record.key.decode() for record in found)
+    stop = the_stop(servers, name)
+    assert (stop.kind, stop.event_time, stop.detail) == ("planned_stop", 1_767_225_600_000_000 + 149_000_000, "replay")
+
+
+def test_a_row_that_cannot_be_read_stops_the_replay_with_its_line(servers, plant, tmp_path, capsys):
+    """File and line on stderr, exit 1, and a planned stop for what was sent before."""
+    path, name = plant
+    good = [f"{format_event_time(1_767_225_600_000_000 + i * 1_000_000)},1,run" for i in range(20_000)]
+    (tmp_path / "a.csv").write_text("\n".join(["ts,flow,mode", *good, "2026-01-02,1.2.3,run"]) + "\n")
+    assert run(["replay", str(path), str(tmp_path / "a.csv"), *kafka_of(servers)]) == 1
+    assert "a.csv:20002: column 'flow': '1.2.3' is not a number" in capsys.readouterr().err
+    assert the_stop(servers, name).detail == "replay"
+
+
+def test_simulate_sends_what_its_plan_says(servers, plant, tmp_path, capsys):
+    """As many records as expected arrive, the plan is printed and written, and the stop ignores a clock a year ahead."""
+    path, name = plant
+    options = ["--speed", "max", "--duration", "1h", "--fault", "stuck", "--fault", "duplicates", "--fault", "clock_ahead"]
+    assert run(["simulate", str(path), *options, "--plan-file", str(tmp_path / "plan.json"), *kafka_of(servers)]) == 0
+    out = capsys.readouterr().out
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert {item["kind"] for item in plan["planted"]} == {"stuck", "duplicates", "clock_ahead"}
+    assert all(item["kind"] in out for item in plan["planted"])
+    expected = plan["expected"]
+    assert f"{expected['folded']:,} folded" in out
+    assert len(read(servers, f"{name}.events", 4, expected["read"])) == expected["read"]
+    assert plan["start"] < the_stop(servers, name).event_time <= plan["end"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rate", "100", "--speed", "2"], "--rate says how often"),
+        (["--fault", "stukc"], "no fault 'stukc'; choose from stuck,"),
+        (["--duration", "soon"], "--duration: 'soon' is not a duration"),
+        (["--kafka", "http://x"], "scheme 'http://'"),
+        (["--feed", "other"], "no feed 'other'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(plant, options, words, capsys):
+    """Contradicting or unknown options are one sentence, before any server is asked."""
+    assert run(["simulate", str(plant[0]), *options]) == 1
+    assert words in capsys.readouterr().err
