@@ -48,7 +48,7 @@ def parse_records(plan: Plan, raw: RawBatch, out: Columns, scratch: Scratch, fir
     for i in range(first, len(value_end)):
         start = value_end[i - 1] if i > 0 else 0
         end = value_end[i]
-        if end - start > MAX_VALUE_BYTES or raw.value_null[i] != 0 or raw.key_null[i] != 0:
+        if end - start > MAX_VALUE_BYTES:  # a tombstone is no object, and a null key no entity's name: both end odd below
             return i
         span[:] = -1
         time, unknown = _parse_object(names, keys, unit, buffer, start, end, expected, seen, span, out.number, i)

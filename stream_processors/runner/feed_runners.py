@@ -9,6 +9,7 @@ from contracts.definition import Feed
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from feature_store.partition_store import PartitionStore
+from feature_store.redis_layout import vector_lifetime_s
 from stream_processors.log_ends import end_offset
 from stream_processors.runner.clients import free_consumer, transactional_producer
 from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
@@ -45,9 +46,8 @@ class FeedRunners:
     async def take(self, log: str, partition: int, owner: str) -> PartitionRunner:
         """Takes a place; the runner's progress says from where to read."""
         place = Place(self.feed, log, partition)
-        runner = PartitionRunner(
-            place, PartitionStore(self._redis, self.feed.name, place.store_name), await self._publisher(place), self._switches, owner
-        )
+        store = PartitionStore(self._redis, self.feed.name, place.store_name, vector_lifetime_s(self.feed))
+        runner = PartitionRunner(place, store, await self._publisher(place), self._switches, owner)
         try:
             await runner.take(await self._bounds(place), self._tail)
         except BaseException:

@@ -65,6 +65,7 @@ class PartitionRunner:
         else:
             assert generation is not None
             await self._go_on(generation.switch, checkpoint)
+        await self._serve_everything()
         self._topic_id = bounds.topic_id
         await self._find_published(tail, checkpoint.manifest.output_ends if checkpoint and not cause else {})
         self.checkpointed_at = time.monotonic()
@@ -72,10 +73,13 @@ class PartitionRunner:
 
     async def _restore(self, taken: Taken) -> Checkpoint | None:
         try:
-            return await self._store.restore(taken)
+            checkpoint = await self._store.restore(taken)
         except StateError as error:
             log.error("%s/%d: no checkpoint can be used: %s", self.place.topic, self.place.partition, error)
             return None
+        if checkpoint is not None and checkpoint.fell_back:
+            log.warning("%s/%d: the checkpoint before the newest is used: %s", self.place.topic, self.place.partition, checkpoint.fell_back)
+        return checkpoint
 
     async def _begin(self, cause: str, before: Recorded | None, checkpoint: Checkpoint | None, bounds: LogBounds) -> None:
         """Opens a generation, aloud, with an empty state."""
@@ -114,7 +118,13 @@ class PartitionRunner:
         self.fold.restore(checkpoint.chunks)
         self.progress = Progress(generation.from_offset, manifest.offset, manifest.counters["read"], manifest.counters["gaps"])
         self._publisher.ends |= manifest.output_ends
-        await self._serve(self.fold.everything_served())
+
+    async def _serve_everything(self) -> None:
+        """Also raises the generation that readers believe; values are absolute, so writing them again changes nothing."""
+        everything = self.fold.everything_served()
+        await self._store.serve(self.generation, everything.entities, everything.vectors)
+        if everything.created:
+            await self._store.serve_directory(self.generation, everything.created)
 
     async def _find_published(self, tail: AIOKafkaConsumer, known: dict[tuple[str, int], int]) -> None:
         """Finds which outputs from here on stand on their topics already."""
@@ -146,19 +156,18 @@ class PartitionRunner:
         return fresh
 
     async def _serve(self, outputs: Outputs) -> None:
+        forgot = False
         if outputs.entities:
-            served = await self._store.serve(self.generation, outputs.entities, outputs.vectors)
-            if served.forgot:
-                await self._remind()
+            forgot = (await self._store.serve(self.generation, outputs.entities, outputs.vectors)).forgot
         if outputs.created:
-            await self._store.serve_directory(self.generation, outputs.created)
+            forgot |= (await self._store.serve_directory(self.generation, outputs.created)).forgot
+        if forgot:
+            await self._remind()
 
     async def _remind(self) -> None:
-        """Puts everything back into a store that forgot it: all chunks, all vectors, the directory."""
+        """Puts everything back into a store that forgot it: vectors and directory now, all chunks with the next checkpoint."""
         log.warning("%s/%d: Redis had forgotten; state and vectors are written again", self.place.topic, self.place.partition)
-        everything = self.fold.everything_served()
-        await self._store.serve(self.generation, everything.entities, everything.vectors)
-        await self._store.serve_directory(self.generation, everything.created)
+        await self._serve_everything()
         self.fold.forget_handed_out()
         self.changed = True
 
@@ -181,9 +190,12 @@ class PartitionRunner:
             output_ends=dict(self._publisher.ends),
             topic_id=self._topic_id,
         )
-        await self._store.checkpoint(manifest, self.fold.changed_chunks())
-        self.changed = False
         self.checkpointed_at = time.monotonic()
+        written = (await self._store.checkpoint(manifest, self.fold.changed_chunks())).written
+        if written:
+            self.changed = False
+        else:
+            await self._remind()
 
     async def release(self) -> None:
         """Gives the place up after a last checkpoint."""

@@ -9,11 +9,14 @@ import numpy as np
 
 from contracts.columns import Columns, RawBatch
 from contracts.definition import Feed
+from contracts.outcomes import Outcome
 from feature_store.feature_plan import feature_names
 from online_model.conformal import new_group_scores
 from online_model.evidence_buffer import EvidenceBuffer, new_evidence_buffer
 from online_model.half_space_trees import make_trees
+from online_model.anomaly_model import AnomalyModel
 from online_model.half_space_trees_bytes import trees_from_bytes, trees_to_bytes
+from online_model.river_adapter import make_river_model
 from stream_processors.decoding.decoder import Decoder
 from stream_processors.log_fold import LogFold, Outputs
 from stream_processors.stream_fold import fold_kernel as kernel
@@ -29,6 +32,7 @@ from stream_processors.stream_fold.partition_state import (
 )
 from stream_processors.stream_fold.partition_words import CLOCK, COUNTER_NAMES, ENTITIES, MEAN_STEP, WORDS
 from stream_processors.stream_fold.state_chunks import (
+    chunk_of,
     entities_from_chunks,
     entity_chunks,
     group_scores_from_bytes,
@@ -59,14 +63,16 @@ class StreamFold(LogFold):
         self._slots = min(FIRST_SLOTS, feed.max_entities)
         self._entities = new_entities(self._slots, self._width)
         self._partition = new_partition(feed)
-        self._trees = make_trees(feature_names(feed), feed.seed)
+        names = [feature_names(feed)[at] for at in self.plan.score_inputs]
+        self._trees = make_trees(names, feed.seed)
+        self._model = None if self.plan.compiled_score else make_river_model(feed.anomaly, names, feed.seed)
         self._group = new_group_scores()
         self._order = EvictionOrder(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
         self._told: dict[str, int] = {}  # chunk -> CRC of what was last handed out
         self._buffer = self._new_buffer()
         k, c = len(feed.numbers), len(feed.categories)
         self._scratch = kernel.Scratch(
-            np.zeros(k), np.zeros(k, np.int8), np.zeros(c, np.int64), np.zeros(self.plan.features.dimension), np.zeros((SUMMARY_ROOM, WORDS), np.int64)
+            np.zeros(k), np.zeros(k, np.int8), np.zeros(c, np.int64), *(np.zeros(len(names)) for _ in range(2)), np.zeros((SUMMARY_ROOM, WORDS), np.int64)
         )
 
     def fold(self, batch: RawBatch) -> Outputs:
@@ -86,21 +92,35 @@ class StreamFold(LogFold):
             np.full(n, np.nan),
             np.full(n, np.nan),
             np.full((n, self.plan.features.dimension), np.nan),
-            *(np.zeros(n, np.int64) for _ in range(3)),
+            np.zeros((1 if self._model is None else n, len(self.plan.score_inputs))),
+            *(np.zeros(n, np.int64) for _ in range(4)),
             np.zeros(3, np.int64),
         )
-        begin, why = 0, -1
-        while why != kernel.DONE:
+        begin, step = 0, n if self._model is None else 1
+        while begin < n:
+            row = begin
             begin, why = kernel.fold_rows(
-                begin, self.plan, self._entities, self._partition, self._order, self._trees, self._group, columns, rows, self._scratch, self._buffer
+                begin, min(begin + step, n), self.plan, self._entities, self._partition, self._order, self._trees, self._group, columns, rows, self._scratch, self._buffer
             )
             self.writer.take_evidence(columns, self._buffer, self._scratch.summaries, rows.counts, self._entities)
             if why == kernel.GROW:
                 self._grow()
             elif why == kernel.ORDER:
                 self._order = make_eviction_order(self._entities, int(self._partition.P[ENTITIES]), head.LAST_OFFSET)
+            if self._model is not None and begin > row:
+                self._score_row(self._model, rows, row)
         kernel.collect_served(self._entities, rows)
         return rows
+
+    def _score_row(self, model: AnomalyModel, rows: kernel.RowOutputs, row: int) -> None:
+        """Scores and learns one row with a model that is not compiled."""
+        if rows.outcome[row] != Outcome.FOLDED or not rows.scaled[row]:
+            return
+        score = model.score_one(rows.inputs[row])
+        if rows.flags[row] & kernel.OUT_OF_ORDER == 0:
+            model.learn_one(rows.inputs[row])
+        if score is not None:
+            kernel.judge_score(self.plan, self._entities, self._group, row, rows, score)
 
     def _new_buffer(self) -> EvidenceBuffer:
         return new_evidence_buffer(EVIDENCE_ROOM + self.plan.cells.max_evidence + self._slots)
@@ -147,7 +167,7 @@ class StreamFold(LogFold):
         """Rows in chunks of some 256 KB, and the partition's own words, trees and scores."""
         found = {
             "partition": partition_to_bytes(self._partition),
-            "trees": trees_to_bytes(self._trees),
+            "model": trees_to_bytes(self._trees) if self._model is None else self._model.to_bytes(),
             "group": group_scores_to_bytes(self._group),
         }
         changed = {name: data for name, data in found.items() if zlib.crc32(data) != self._told.get(name)}
@@ -162,7 +182,10 @@ class StreamFold(LogFold):
         while self._slots < count:
             self._slots = min(2 * self._slots, self.feed.max_entities)
         self._entities = entities_from_chunks(chunks, count, self._slots, self._width, self.plan.rows_in_chunk)
-        self._trees = trees_from_bytes(chunks["trees"])
+        if self._model is None:
+            self._trees = trees_from_bytes(chunk_of(chunks, "model"))
+        else:
+            self._model = self._model.from_bytes(chunk_of(chunks, "model"))
         self._group = group_scores_from_bytes(chunks)
         self._buffer = self._new_buffer()
         self._told = {}

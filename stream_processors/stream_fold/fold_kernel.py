@@ -16,7 +16,7 @@ from feature_store.feature_kernels import reset_features, update_features, write
 from online_model.cells import reset_cells, update_cells
 from online_model.conformal import p_value, remember_score, reset_conformal
 from online_model.evidence_buffer import EvidenceBuffer, emit
-from online_model.half_space_trees import score_and_learn_trees, score_trees
+from online_model.half_space_trees import is_ready, score_and_learn_trees, score_trees
 from online_model.input_scale import learn_scale, reset_scale, scale_inputs
 from stream_processors.stream_fold import entity_rows as head
 from stream_processors.stream_fold import partition_words as word
@@ -42,6 +42,7 @@ class FoldPlan(NamedTuple):
 
     entity: EntityPlan
     features: Any
+    score_inputs: NDArray[np.int64]  # places in the vector of what the anomaly model looks at
     scale: Any
     conformal: Any
     cells: Any
@@ -68,6 +69,8 @@ class RowOutputs(NamedTuple):
     score: NDArray[np.float64]  # NaN none
     p_value: NDArray[np.float64]
     vector: NDArray[np.float64]  # (n, D)
+    inputs: NDArray[np.float64]  # (n, inputs) scaled to [0, 1], where the model is not compiled; else one row
+    scaled: NDArray[np.int64]  # how many inputs have a scale yet
     log_vector: NDArray[np.int64]  # 1 where the vector goes on the inference log
     served: NDArray[np.int64]  # rows whose vector is the newest of their entity; the first served_count
     created: NDArray[np.int64]  # rows that brought an entity not known before; the first created_count
@@ -80,6 +83,7 @@ class Scratch(NamedTuple):
     number: NDArray[np.float64]
     state: NDArray[np.int8]
     code: NDArray[np.int64]
+    chosen: NDArray[np.float64]  # of the vector, for the anomaly model
     inputs: NDArray[np.float64]
     summaries: NDArray[np.int64]  # (room, WORDS) copies of the partition's words at each summary
 
@@ -241,18 +245,28 @@ def learn_row(plan, entities, partition, trees, group, columns, row, out, scratc
     W[slot, head.FOLDED_OFFSET] = columns.offset[row]
     W[slot, head.FOLDED_KAFKA_TIME] = columns.kafka_time[row]
     out.as_of[row] = newest
-    if plan.compiled_score:
-        scale_inputs(F, W, slot, plan.scale, out.vector[row], scratch.inputs)
-        if in_order:
-            score = score_and_learn_trees(trees, scratch.inputs)
-            learn_scale(F, W, slot, plan.scale, out.vector[row])
-        else:
-            score = score_trees(trees, scratch.inputs)
-        out.score[row] = score
-        out.p_value[row] = p_value(F, W, slot, plan.conformal, group, score)
-        if in_order:
-            remember_score(F, W, slot, plan.conformal, group, score)
+    for j in range(len(plan.score_inputs)):
+        scratch.chosen[j] = out.vector[row, plan.score_inputs[j]]
+    inputs = scratch.inputs if plan.compiled_score else out.inputs[row]
+    out.scaled[row] = scale_inputs(F, W, slot, plan.scale, scratch.chosen, inputs)
+    if in_order:
+        learn_scale(F, W, slot, plan.scale, scratch.chosen)
+    if plan.compiled_score and out.scaled[row]:
+        ready = is_ready(trees)
+        score = score_and_learn_trees(trees, inputs) if in_order else score_trees(trees, inputs)
+        if ready:
+            judge_score(plan, entities, group, row, out, score)
     update_cells(F, W, slot, plan.cells, time, columns.offset[row], scratch.number, scratch.state, in_order, buffer, row)
+
+
+@numba.njit(cache=True, nogil=True)
+def judge_score(plan, entities, group, row, out, score):  # type: ignore[no-untyped-def]
+    """Puts down a row's score and its p-value, and remembers the score unless the row came out of order."""
+    slot = out.slot[row]
+    out.score[row] = score
+    out.p_value[row] = p_value(entities.F, entities.W, slot, plan.conformal, group, score)
+    if out.flags[row] & OUT_OF_ORDER == 0:
+        remember_score(entities.F, entities.W, slot, plan.conformal, group, score)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -267,14 +281,14 @@ def log_vector_due(W, slot, every, newest):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def fold_rows(begin, plan, entities, partition, order, trees, group, columns, out, scratch, buffer):  # type: ignore[no-untyped-def]
-    """Folds rows from `begin` on; returns (row to go on with, why it stopped).
+def fold_rows(begin, end, plan, entities, partition, order, trees, group, columns, out, scratch, buffer):  # type: ignore[no-untyped-def]
+    """Folds rows begin ≤ row < end; returns (row to go on with, why it stopped).
 
     It stops before a row for whose evidence or entity there may be no room; the caller makes room and goes on, and
     nothing of the outcome depends on where it stopped.
     """
     P = partition.P
-    for row in range(begin, len(columns.offset)):
+    for row in range(begin, end):
         time = columns.event_time[row]
         at_edge = P[word.CLOCK] >= 0 and time // plan.silence_edge > P[word.CLOCK] // plan.silence_edge
         room = len(buffer.index) - buffer.count[0]
@@ -302,7 +316,7 @@ def fold_rows(begin, plan, entities, partition, order, trees, group, columns, ou
         out.log_vector[row] = log_vector_due(entities.W, slot, plan.vector_every, out.as_of[row])
         entities.last_row[slot] = row
         tell_time(plan, entities, partition, columns, row, out, scratch, buffer)
-    return len(columns.offset), DONE
+    return end, DONE
 
 
 @numba.njit(cache=True, nogil=True)

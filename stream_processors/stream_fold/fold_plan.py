@@ -10,6 +10,7 @@ from online_model.cells import plan_cells
 from online_model.conformal import plan_conformal
 from online_model.evidence_buffer import Source
 from online_model.input_scale import plan_scale
+from online_model.score_inputs import score_inputs
 from stream_processors.stream_fold.entity_rows import plan_entity
 from stream_processors.stream_fold.fold_kernel import FoldPlan
 from stream_processors.stream_fold.partition_state import chunk_rows
@@ -22,12 +23,14 @@ def plan_fold(feed: Feed) -> FoldPlan:
     """Lays out an entity's row part by part."""
     entity = plan_entity(feed.remembered, feed.lateness_us)
     features = plan_features(feed, entity.words)
-    scale = plan_scale(features.base + features.words, features.dimension)
+    inputs = score_inputs(feed)
+    scale = plan_scale(features.base + features.words, len(inputs))
     conformal = plan_conformal(scale.base + scale.words)
     cells = plan_cells(feed, conformal.base + conformal.words)
     return FoldPlan(
         entity,
         features,
+        inputs,
         scale,
         conformal,
         cells,

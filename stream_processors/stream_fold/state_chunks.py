@@ -32,7 +32,7 @@ def entities_from_chunks(chunks: Mapping[str, bytes], count: int, slots: int, wi
     entities = new_entities(slots, width)
     for chunk in range(-(-count // rows_in_chunk)):
         first, last = chunk * rows_in_chunk, min((chunk + 1) * rows_in_chunk, count)
-        data = _chunk(chunks, _rows_name(chunk))
+        data = chunk_of(chunks, _rows_name(chunk))
         if len(data) != (last - first) * width * 8:
             raise StateError(f"chunk {_rows_name(chunk)} holds {len(data)} bytes where the definition needs {(last - first) * width * 8}")
         entities.W[first:last] = np.frombuffer(data, "<i8").reshape(last - first, width)
@@ -48,7 +48,7 @@ def partition_to_bytes(partition: Partition) -> bytes:
 def partition_from_bytes(feed: Feed, chunks: Mapping[str, bytes]) -> Partition:
     """The partition's own words and tables put back; raises StateError where they do not fit the definition."""
     partition = new_partition(feed)
-    data = _chunk(chunks, "partition")
+    data = chunk_of(chunks, "partition")
     arrays = _arrays(partition)
     if len(data) != sum(array.nbytes for array in arrays):
         raise StateError("chunk partition does not fit the definition")
@@ -67,7 +67,7 @@ def group_scores_to_bytes(group: GroupScores) -> bytes:
 def group_scores_from_bytes(chunks: Mapping[str, bytes]) -> GroupScores:
     """The shared scores put back; raises StateError where they do not fit."""
     group = new_group_scores()
-    data = _chunk(chunks, "group")
+    data = chunk_of(chunks, "group")
     if len(data) != group.remembered.nbytes + group.keys.nbytes:
         raise StateError("chunk group does not fit this version")
     group.remembered[:] = np.frombuffer(data[:8], np.int64)
@@ -83,7 +83,8 @@ def _rows_name(chunk: int) -> str:
     return f"rows-{chunk:06d}"
 
 
-def _chunk(chunks: Mapping[str, bytes], name: str) -> bytes:
+def chunk_of(chunks: Mapping[str, bytes], name: str) -> bytes:
+    """One chunk; raises StateError where it is missing."""
     if name not in chunks:
         raise StateError(f"the checkpoint has no chunk {name}")
     return chunks[name]
