@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import uuid
 
 import pytest
@@ -123,6 +124,8 @@ def test_a_broker_that_refuses_idempotence_gets_one_request_at_a_time(gateway, m
         sender.send(topic, [b"k"] * 100, [str(i).encode() for i in range(100)])
         sender.flush()
         assert (sender.delivered, sender.failed, sender.idempotent) == (100, 0, False)
+        # the refused producer's thread has ended: it would send its record once more as soon as it is let through
+        assert len([thread for thread in threading.enumerate() if thread.name.endswith("-network-thread")]) == 1
     assert refusing.refused > 0
     assert "one request in flight" in logs[0]["event"]
     assert [int(record.value) for record in read(servers, topic, 3, 100)] == list(range(100))
