@@ -32,7 +32,8 @@ from online_model.population_stability import population_stability
 F64 = NDArray[np.float64]
 
 _DECADES = np.array([float(f"1e{k}") for k in range(23)])
-_LOWEST = 2  # decades: the low bar below which a statistic is nobody's business
+_LOWEST_DECADE = 2
+LOWEST = 100.0  # the low bar below which a statistic is nobody's business
 _FALLEN = 10.0  # a statistic that had passed the bar and is below this says that it has fallen back
 
 _DRIFT, _ANOMALY, _STUCK, _MISSING, _RANGE = 0, 1, 2, 3, 4  # Source, as plain integers for kernels
@@ -42,11 +43,11 @@ _DRIFT, _ANOMALY, _STUCK, _MISSING, _RANGE = 0, 1, 2, 3, 4  # Source, as plain i
 def decade(top: float, m: float) -> float:
     """The highest decade reported once `m` is seen, after `top`; `top` itself where there is nothing to say, 0 once fallen back."""
     height = int(top)
-    if m >= _DECADES[max(height + 1, _LOWEST)]:
+    if m >= _DECADES[max(height + 1, _LOWEST_DECADE)]:
         while height < 21 and m >= _DECADES[height + 1]:
             height += 1
         return float(height)
-    return 0.0 if height >= _LOWEST and m < _FALLEN else top
+    return 0.0 if height >= _LOWEST_DECADE and m < _FALLEN else top
 
 
 @numba.njit(cache=True, nogil=True)
@@ -54,10 +55,7 @@ def report(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuf
     """Emits what each statistic of a cell has to say."""
     if plan.detecting:
         detector = cell[layout.DETECTOR : layout.STUCK]
-        mean = 0.0
-        for i in range(e_detector.BETS):
-            mean += detector[i]
-        mean /= e_detector.BETS
+        mean = detector[e_detector.MEAN]
         top = decade(detector[e_detector.TOP], mean)
         if top != detector[e_detector.TOP]:
             detector[e_detector.TOP] = top
@@ -88,7 +86,7 @@ def report_shares(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evid
             row = _emit(cell, plan, field, slot, buffer, index, source, part[missing.M], part[missing.SINCE], part[missing.SINCE_OFFSET])
             numbers = buffer.numbers[row]
             numbers[REFERENCE_N] = part[missing.AFTER_NO] + part[missing.AFTER_YES]
-            numbers[REFERENCE_MEAN] = missing.usual_overall(part)
+            numbers[REFERENCE_MEAN] = missing.usual_overall(part, 0)
             numbers[REFERENCE_STD] = np.nan
             numbers[CURRENT_N] = part[missing.RUN]
             numbers[CURRENT_MEAN] = part[missing.RUN_YES] / max(part[missing.RUN], 1.0)
@@ -127,9 +125,7 @@ def _emit_drift(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Eviden
     row = _emit(cell, plan, field, slot, buffer, index, _DRIFT, m, detector[e_detector.SINCE], detector[e_detector.SINCE_OFFSET])
     numbers = buffer.numbers[row]
     numbers[DIRECTION] = float(e_detector.direction(detector))
-    _put_current(
-        numbers, cell[layout.RESIDUAL : layout.DETECTOR], cell[layout.NOW_N], cell[layout.NOW_MEAN], cell[layout.NOW_M2]
-    )
+    _put_current(numbers, cell[layout.RESIDUAL : layout.DETECTOR], cell[layout.NOW_N], cell[layout.NOW_MEAN], cell[layout.NOW_M2])
     _put_distances(numbers, cell, plan)
 
 
@@ -139,9 +135,7 @@ def _emit_anomaly(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evid
     m, since, offset = detector[e_detector.OUT_M], detector[e_detector.OUT_SINCE], detector[e_detector.OUT_SINCE_OFFSET]
     row = _emit(cell, plan, field, slot, buffer, index, _ANOMALY, m, since, offset)
     numbers = buffer.numbers[row]
-    _put_current(
-        numbers, cell[layout.RESIDUAL : layout.DETECTOR], cell[layout.OUT_N], cell[layout.OUT_MEAN], cell[layout.OUT_M2]
-    )
+    _put_current(numbers, cell[layout.RESIDUAL : layout.DETECTOR], cell[layout.OUT_N], cell[layout.OUT_MEAN], cell[layout.OUT_M2])
     numbers[DIRECTION] = 0.0
     if cell[layout.OUT_N] > 0.0 and numbers[REFERENCE_MEAN] == numbers[REFERENCE_MEAN]:
         far = numbers[CURRENT_MEAN] - numbers[REFERENCE_MEAN]

@@ -13,13 +13,24 @@ from numpy.typing import NDArray
 
 from online_model import cell_layout as layout
 from online_model import e_detector, missing, residuals, stuck
-from online_model.cell_evidence import report
-from online_model.cell_layout import COLLECTING, CURRENT_SAMPLE, LEARNING, REFERENCE_SAMPLE, REFERRING, RUNNING, CellPlan, cell_bytes, plan_cells
+from online_model.cell_evidence import LOWEST, report
+from online_model.cell_layout import (
+    COLLECTING,
+    CURRENT_SAMPLE,
+    LEARNING,
+    REFERENCE_SAMPLE,
+    REFERRING,
+    RUNNING,
+    CellPlan,
+    cell_bytes,
+    plan_cells,
+)
 from online_model.evidence_buffer import EvidenceBuffer
 
 __all__ = ["CellPlan", "cell_bytes", "plan_cells", "reset_cells", "update_cells"]
 
 F64 = NDArray[np.float64]
+F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 I8 = NDArray[np.int8]
 
@@ -34,6 +45,17 @@ _THINNING = 4  # once running, every fourth reading teaches: plenty for a memory
 _STANDING = 1e8  # a statistic that has stood so high ...
 _STANDING_READINGS = 1000.0  # ... for so many readings and a season has found a new normal
 
+# Words that every reading looks at, from the beginning of the cell: views of its parts cost more than the looks.
+_HISTOGRAM = 2 * (layout.DETECTOR + e_detector.HISTOGRAM)  # in float32, as is _SAMPLES
+_SAMPLES = 2 * layout.SAMPLES
+_MEAN = layout.DETECTOR + e_detector.MEAN
+_PEAK, _TOP = layout.DETECTOR + e_detector.PEAK, layout.DETECTOR + e_detector.TOP
+_OUT_M, _OUT_TOP = layout.DETECTOR + e_detector.OUT_M, layout.DETECTOR + e_detector.OUT_TOP
+_STOOD, _STANDING_SINCE = layout.DETECTOR + e_detector.STANDING, layout.DETECTOR + e_detector.STANDING_SINCE
+_STUCK_M, _STUCK_TOP = layout.STUCK + stuck.M, layout.STUCK + stuck.TOP
+_MISSING_M, _MISSING_TOP = layout.MISSING + missing.M, layout.MISSING + missing.TOP
+_RANGE_M, _RANGE_TOP = layout.RANGE + missing.M, layout.RANGE + missing.TOP
+
 
 @numba.njit(cache=True, nogil=True)
 def reset_cells(F: F64, W: I64, slot: int, plan: CellPlan) -> None:
@@ -44,18 +66,18 @@ def reset_cells(F: F64, W: I64, slot: int, plan: CellPlan) -> None:
         cell[:] = 0.0
         cell[layout.COUNTER] = np.nan
         _relearn(cell)
-        stuck.reset_stuck(cell[layout.STUCK : layout.MISSING])
-        missing.reset_missing(cell[layout.MISSING : layout.RANGE])
-        missing.reset_missing(cell[layout.RANGE : layout.SAMPLES])
+        stuck.reset_stuck(cell, layout.STUCK)
+        missing.reset_missing(cell, layout.MISSING)
+        missing.reset_missing(cell, layout.RANGE)
 
 
 @numba.njit(cache=True, nogil=True)
 def _relearn(cell: F64) -> None:
     """Model, reference and samples begin anew; what has been reported stays, so that falling back is reported too."""
-    top, out_top = cell[layout.DETECTOR + e_detector.TOP], cell[layout.DETECTOR + e_detector.OUT_TOP]
+    top, out_top = cell[_TOP], cell[_OUT_TOP]
     residuals.reset_residual(cell[layout.RESIDUAL : layout.DETECTOR])
     e_detector.reset_detector(cell[layout.DETECTOR : layout.STUCK])
-    cell[layout.DETECTOR + e_detector.TOP], cell[layout.DETECTOR + e_detector.OUT_TOP] = top, out_top
+    cell[_TOP], cell[_OUT_TOP] = top, out_top
     cell[layout.PHASE], cell[layout.COLLECTED], cell[layout.RESUMES] = COLLECTING, 0.0, 0.0
     cell[layout.DEVIATION : layout.RESIDUAL] = 0.0
     cell[layout.STRIDE] = 1.0
@@ -85,32 +107,49 @@ def update_cells(
     if not in_order:
         return
     x = np.zeros(residuals.TERMS)
+    halves = F[slot].view(np.float32)
     if plan.detecting:
         residuals.season_terms(time, plan.season_us, x[3:])
     for i in range(plan.fields):
         at = plan.base + i * plan.cell_words
         cell = F[slot, at : at + plan.cell_words]
-        _update_cell(cell, plan, plan.counter[i], time, offset, numbers[i], states[i], x)
-        report(cell, plan, i, slot, buffer, index)
-        _end_of_ground(cell)
+        _update_cell(
+            cell, halves, 2 * at, plan.season_us, plan.detecting, plan.sampling, plan.counter[i], time, offset, numbers[i], states[i], x
+        )
+        if _has_risen(cell):
+            report(cell, plan, i, slot, buffer, index)
         if plan.detecting:
-            _new_normal(cell, plan, time)
+            _end_of_ground(cell)
+            _new_normal(cell, plan.season_us, time)
 
 
 @numba.njit(cache=True, nogil=True)
-def _update_cell(cell: F64, plan: CellPlan, counter: bool, time: int, offset: int, value: float, state: int, x: F64) -> None:
+def _update_cell(
+    cell: F64,
+    halves: F32,
+    at: int,
+    season_us: int,
+    detecting: bool,
+    sampling: bool,
+    counter: bool,
+    time: int,
+    offset: int,
+    value: float,
+    state: int,
+    x: F64,
+) -> None:
     if cell[layout.SEEN] == 0.0:
         cell[layout.BEGAN] = float(time)
     cell[layout.SEEN] += 1.0
-    betting = cell[layout.SEEN] > _QUALITY_READINGS and float(time) - cell[layout.BEGAN] >= 2.0 * plan.season_us
-    missing.bet_on_missing(cell[layout.MISSING : layout.RANGE], state == ABSENT, time, offset, betting)
+    betting = cell[layout.SEEN] > _QUALITY_READINGS and float(time) - cell[layout.BEGAN] >= 2.0 * season_us
+    missing.bet_on_missing(cell, layout.MISSING, state == ABSENT, time, offset, betting)
     if state == ABSENT:
         return
-    missing.bet_on_missing(cell[layout.RANGE : layout.SAMPLES], state == IMPOSSIBLE, time, offset, betting)
+    missing.bet_on_missing(cell, layout.RANGE, state == IMPOSSIBLE, time, offset, betting)
     if state == IMPOSSIBLE:
         return
-    m = stuck.bet_on_stuck(cell[layout.STUCK : layout.MISSING], value, time, offset, betting)
-    if not plan.detecting:
+    m = stuck.bet_on_stuck(cell, layout.STUCK, value, time, offset, betting)
+    if not detecting:
         return
     if counter:
         value = _increase(cell, value, time)
@@ -119,7 +158,7 @@ def _update_cell(cell: F64, plan: CellPlan, counter: bool, time: int, offset: in
     if m >= stuck.IMPROBABLE:
         cell[layout.RESUMES] = 1.0
         return
-    _detect(cell, plan, time, offset, value, x)
+    _detect(cell, halves, at, season_us, sampling, time, offset, value, x)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -133,34 +172,36 @@ def _increase(cell: F64, value: float, time: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _detect(cell: F64, plan: CellPlan, time: int, offset: int, value: float, x: F64) -> None:
+def _detect(cell: F64, halves: F32, at: int, season_us: int, sampling: bool, time: int, offset: int, value: float, x: F64) -> None:
     state = cell[layout.RESIDUAL : layout.DETECTOR]
     if cell[layout.PHASE] == COLLECTING:
         _collect(cell, state, value, time)
         return
     y = residuals.standardise(state, value)
-    if cell[layout.PHASE] == LEARNING and residuals.unit_too_small(state, y):
-        _collect_anew(cell, state)
+    if cell[layout.PHASE] != RUNNING and residuals.unit_too_small(state, y):
+        _relearn(cell)
         return
     intervals = residuals.track_interval(state, time)
     if cell[layout.RESUMES] != 0.0:  # the value before is what the sensor was stuck at
         cell[layout.RESUMES] = 0.0
         intervals = np.inf
-    terms = residuals.TERMS if plan.season_us > 0 else 3
+    terms = residuals.TERMS if season_us > 0 else 3
     z = residuals.innovation(state, x, terms, y, intervals)
+    if z == z and stuck.rests(cell, layout.STUCK):
+        z = 0.0
     if cell[layout.PHASE] == RUNNING:
         if z == z:
-            _bet(cell, plan, time, offset, y, z, x, terms)
-        _keep_learning(cell, plan, state, y, z, intervals, x, terms)
+            _bet(cell, halves, at, season_us, sampling, time, offset, y, z, x, terms)
+        _keep_learning(cell, halves, at, season_us, sampling, state, y, z, intervals, x, terms)
     else:
-        _warm_up(cell, plan, state, time, y, z, intervals, x, terms)
+        _warm_up(cell, halves, at, season_us, sampling, state, time, y, z, intervals, x, terms)
     residuals.advance(state, y, z, intervals)
 
 
 @numba.njit(cache=True, nogil=True)
 def _collect(cell: F64, state: F64, value: float, time: int) -> None:
     """One of the first values; they stand where the moments will."""
-    if cell[layout.COLLECTED] == 0.0 and state[residuals.UNIT_FLOOR] == 0.0:
+    if cell[layout.COLLECTED] == 0.0:
         cell[layout.FIRST] = float(time)
     residuals.track_interval(state, time)
     n = int(cell[layout.COLLECTED])
@@ -174,74 +215,76 @@ def _collect(cell: F64, state: F64, value: float, time: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _collect_anew(cell: F64, state: F64) -> None:
-    """The first values did not differ, so that the unit is nothing like the field's: collect again, with a floor."""
-    floor = state[residuals.UNIT_FLOOR]
-    residuals.reset_residual(state)
-    state[residuals.UNIT_FLOOR] = floor
-    cell[layout.PHASE], cell[layout.COLLECTED] = COLLECTING, 0.0
-
-
-@numba.njit(cache=True, nogil=True)
 def _warm_up(
-    cell: F64, plan: CellPlan, state: F64, time: int, y: float, z: float, intervals: float, x: F64, terms: int
+    cell: F64,
+    halves: F32,
+    at: int,
+    season_us: int,
+    sampling: bool,
+    state: F64,
+    time: int,
+    y: float,
+    z: float,
+    intervals: float,
+    x: F64,
+    terms: int,
 ) -> None:
     """Learns; from the second season on lays down the reference, in scales that no longer move."""
     seasons = float(time) - cell[layout.FIRST]
     detector = cell[layout.DETECTOR : layout.STUCK]
     if cell[layout.PHASE] == REFERRING:
         if z == z:
-            e_detector.lay_down(detector, z)
-            _keep_reference(cell, plan, detector[e_detector.REFERENCE], z)
+            e_detector.lay_down(detector, halves, at + _HISTOGRAM, z)
+            _keep_reference(cell, halves, at, season_us, sampling, detector[e_detector.REFERENCE], z)
             far = y - residuals.expected_level(state, x, terms)
             cell[layout.DEVIATION] += far * far
-        if detector[e_detector.REFERENCE] >= _REFERENCE_READINGS and seasons >= 2.0 * plan.season_us:
-            e_detector.freeze(detector)
+        if detector[e_detector.REFERENCE] >= _REFERENCE_READINGS and seasons >= 2.0 * season_us:
+            e_detector.freeze(detector, halves, at + _HISTOGRAM)
             cell[layout.PHASE] = RUNNING
     else:
         residuals.learn_scale(state, z)
-        if state[residuals.N] >= _LEARN_READINGS and seasons >= plan.season_us:
+        if state[residuals.N] >= _LEARN_READINGS and seasons >= season_us:
             cell[layout.PHASE] = REFERRING
     if intervals <= residuals.GAP:
-        residuals.learn(state, x, terms, y, z, 1.0, _memory(plan, state))
+        residuals.learn(state, x, terms, y, z, 1.0, _memory(season_us, state))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _memory(plan: CellPlan, state: F64) -> float:
-    return min(max(_MEMORY, 7.0 * plan.season_us / max(state[residuals.INTERVAL], 1.0)), _MOST_MEMORY)
+def _memory(season_us: int, state: F64) -> float:
+    return min(max(_MEMORY, 7.0 * season_us / max(state[residuals.INTERVAL], 1.0)), _MOST_MEMORY)
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_learning(cell: F64, plan: CellPlan, state: F64, y: float, z: float, intervals: float, x: F64, terms: int) -> None:
+def _keep_learning(
+    cell: F64, halves: F32, at: int, season_us: int, sampling: bool, state: F64, y: float, z: float, intervals: float, x: F64, terms: int
+) -> None:
     """Follows slow change of season and level, but for what may be the beginning of something to report."""
     if z != z or int(cell[layout.SEEN]) % _THINNING != 0:
         return
-    detector = cell[layout.DETECTOR : layout.STUCK]
-    if detector[e_detector.OUT_M] >= e_detector.LEARNABLE:
+    if cell[_OUT_M] >= e_detector.LEARNABLE or cell[_MEAN] >= e_detector.LEARNABLE:
         return
-    for i in range(e_detector.BETS):
-        if detector[i] >= e_detector.LEARNABLE * e_detector.BETS:
-            return
-    memory = _memory(plan, state)
+    detector = cell[layout.DETECTOR : layout.STUCK]
+    memory = _memory(season_us, state)
     if residuals.learn(state, x, terms, y, z, float(_THINNING), memory):
         e_detector.set_stakes(detector)
-    e_detector.follow(detector, z, float(_THINNING), memory)
+    e_detector.follow(detector, halves, at + _HISTOGRAM, z, float(_THINNING), memory)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _bet(cell: F64, plan: CellPlan, time: int, offset: int, y: float, z: float, x: F64, terms: int) -> None:
+def _bet(
+    cell: F64, halves: F32, at: int, season_us: int, sampling: bool, time: int, offset: int, y: float, z: float, x: F64, terms: int
+) -> None:
     detector = cell[layout.DETECTOR : layout.STUCK]
-    if plan.sampling:
-        samples = cell[layout.SAMPLES :].view(np.float32)
-        samples[REFERENCE_SAMPLE + int(cell[layout.RECENT_AT]) % CURRENT_SAMPLE] = np.float32(z)
+    if sampling:
+        halves[at + _SAMPLES + REFERENCE_SAMPLE + int(cell[layout.RECENT_AT]) % CURRENT_SAMPLE] = np.float32(z)
         cell[layout.RECENT_AT] += 1.0
     if e_detector.bet_on_outlying(detector, z, time, offset):
         _welford(cell, layout.OUT_N, y)
-    e_detector.bet_on_change(detector, z, time, offset)
-    _welford(cell, layout.NOW_N, y)
-    cell[layout.NOW_EXPECTED] += (residuals.expected_level(cell[layout.RESIDUAL : layout.DETECTOR], x, terms) - cell[layout.NOW_EXPECTED]) / cell[
-        layout.NOW_N
-    ]
+    e_detector.bet_on_change(detector, halves, at + _HISTOGRAM, z, time, offset)
+    if cell[_PEAK] > e_detector.GROUND:
+        _welford(cell, layout.NOW_N, y)
+        expected = residuals.expected_level(cell[layout.RESIDUAL : layout.DETECTOR], x, terms)
+        cell[layout.NOW_EXPECTED] += (expected - cell[layout.NOW_EXPECTED]) / cell[layout.NOW_N]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -254,46 +297,56 @@ def _welford(cell: F64, at: int, y: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_reference(cell: F64, plan: CellPlan, nth: float, z: float) -> None:
+def _keep_reference(cell: F64, halves: F32, at: int, season_us: int, sampling: bool, nth: float, z: float) -> None:
     """Keeps every STRIDE-th error; when the sample is full, every second of it, and twice the stride."""
-    if not plan.sampling or int(nth) % int(cell[layout.STRIDE]) != 0:
+    if not sampling or int(nth) % int(cell[layout.STRIDE]) != 0:
         return
-    samples = cell[layout.SAMPLES :].view(np.float32)
+    first = at + _SAMPLES
     kept = int(cell[layout.KEPT])
     if kept == REFERENCE_SAMPLE:
         for i in range(REFERENCE_SAMPLE // 2):
-            samples[i] = samples[2 * i + 1]
+            halves[first + i] = halves[first + 2 * i + 1]
         kept = REFERENCE_SAMPLE // 2
         cell[layout.STRIDE] *= 2.0
         if int(nth) % int(cell[layout.STRIDE]) != 0:
             cell[layout.KEPT] = float(kept)
             return
-    samples[kept] = np.float32(z)
+    halves[first + kept] = np.float32(z)
     cell[layout.KEPT] = float(kept + 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _has_risen(cell: F64) -> bool:
+    """Whether a statistic is, or has been reported, above the lowest bar: all that most readings need to ask."""
+    return (
+        cell[_PEAK] >= LOWEST
+        or cell[_OUT_M] >= LOWEST
+        or cell[_STUCK_M] >= LOWEST
+        or cell[_MISSING_M] >= LOWEST
+        or cell[_RANGE_M] >= LOWEST
+        or cell[_TOP] + cell[_OUT_TOP] + cell[_STUCK_TOP] + cell[_MISSING_TOP] + cell[_RANGE_TOP] > 0.0
+    )
 
 
 @numba.njit(cache=True, nogil=True)
 def _end_of_ground(cell: F64) -> None:
     """Samples of what is going on begin anew while nothing is; after reporting, so that an end still names what ended."""
-    detector = cell[layout.DETECTOR : layout.STUCK]
-    if detector[e_detector.PEAK] <= e_detector.GROUND:
-        cell[layout.NOW_N : layout.OUT_N] = 0.0
-    if detector[e_detector.OUT_M] <= 1.0:
-        cell[layout.OUT_N : layout.KEPT] = 0.0
+    if cell[_PEAK] <= e_detector.GROUND:
+        for i in range(layout.NOW_N, layout.OUT_N):
+            cell[i] = 0.0
+    if cell[_OUT_M] <= 1.0:
+        for i in range(layout.OUT_N, layout.KEPT):
+            cell[i] = 0.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _new_normal(cell: F64, plan: CellPlan, time: int) -> None:
+def _new_normal(cell: F64, season_us: int, time: int) -> None:
     """Learns the cell anew when evidence has stood high for a season and 1,000 readings: what lasts is no longer an incident."""
-    detector = cell[layout.DETECTOR : layout.STUCK]
-    highest = detector[e_detector.OUT_M]
-    for i in range(e_detector.BETS):
-        highest = max(highest, detector[i])
-    if highest < _STANDING:
-        detector[e_detector.STANDING] = 0.0
+    if cell[_MEAN] < _STANDING and cell[_OUT_M] < _STANDING:
+        cell[_STOOD] = 0.0
         return
-    if detector[e_detector.STANDING] == 0.0:
-        detector[e_detector.STANDING_SINCE] = float(time)
-    detector[e_detector.STANDING] += 1.0
-    if detector[e_detector.STANDING] >= _STANDING_READINGS and float(time) - detector[e_detector.STANDING_SINCE] >= plan.season_us:
+    if cell[_STOOD] == 0.0:
+        cell[_STANDING_SINCE] = float(time)
+    cell[_STOOD] += 1.0
+    if cell[_STOOD] >= _STANDING_READINGS and float(time) - cell[_STANDING_SINCE] >= season_us:
         _relearn(cell)

@@ -9,7 +9,7 @@ changed, the CUSUM form M = max(M, 1)·e, and any mean of such M, crosses A on a
   of the reference can give it, and by 1 + what the long-run variance of the errors (batch means) adds over independence;
   stakes shrink by that ratio too. Without the first, a reference of 200 gives false alarms at six times the rate
   asked for; without the second, any leftover autocorrelation does.
-* Outlying means farther from the errors' recent mean than 1.6 times what 99.5 % of the reference kept to. A bet that
+* Outlying means farther from the errors' recent mean than 1.4 times what 99.5 % of the reference kept to. A bet that
   such readings have come to be 15 % of all, against an upper estimate of their share in the reference.
 """
 
@@ -38,11 +38,11 @@ _EDGES[: _LINEAR + 1] = np.arange(_LINEAR + 1) / 4.0 + 0.125
 for _i in range(_LINEAR + 1, _SIDE):
     _EDGES[_i] = _EDGES[_i - 1] * 1.2
 
-SMALL, LARGE, WIDTH = 0.3, 0.8, 0.4  # stakes: .3 still gains from a shift of .2 σ of the error (1.5 σ of AR(.95)); .8 is quick
+SMALL, LARGE, WIDTH = 0.4, 0.8, 0.4  # stakes: .4 is near the best for a shift of .3 σ of the error (1.5 σ of AR(.9)), .8 is quick
 _REFERENCE_ERRORS = 2.0  # standard errors of the reference that a bet is damped for
 _X_STD, _F_STD = 0.5773502691896258, 0.4472135954999579  # of x and (3x² − 1)/2 for uniform u
 _OUTLYING_SHARE = 0.0025  # on each side
-_OUTLYING_FACTOR = 1.6  # a shift of 1.5 σ stays inside (2.8 · 1.6 − 1.5 = 3), a spike of 8 σ does not
+_OUTLYING_FACTOR = 1.4  # a shift of 1.5 σ stays inside (4.5 − 1.5 = 3 σ), a spike of 8 σ does not, even in t(3) noise
 _OUTLYING_ODDS = 0.15  # share of outlying readings that is bet on
 _TIED = -0.05  # mean of f; below it nearly half of all errors are one value (a switch at rest), and spread means nothing
 _LEAST_OUTLYING = 4.0  # scales; a field that hardly ever moves has next to no 99.5 %
@@ -51,11 +51,11 @@ LEVELS = 3  # batches of 16, 64, 256 readings, from which the long-run variance 
 
 # Words of the state.
 M = 0
-SINCE, SINCE_OFFSET, PEAK, TOP, STANDING, STANDING_SINCE = range(BETS, BETS + 6)
-STAKE_SMALL, STAKE_LARGE, STAKE_WIDTH, FAIR_SMALL, FAIR_LARGE, FAIR_WIDTH = range(BETS + 6, BETS + 12)
-OUT_M, OUT_SINCE, OUT_SINCE_OFFSET, OUT_TOP, OUT_LOW, OUT_HIGH, OUT_WIN, OUT_LOSE, RECENT, REFERENCE = range(BETS + 12, BETS + 22)
-RATIO, WIDTH_RATIO = BETS + 22, BETS + 23  # long-run variance over that of independent errors
-BATCHES = BETS + 24  # per level: sum of ψ, of ψ₂; sum of squared batch sums of ψ, of ψ₂
+SINCE, SINCE_OFFSET, PEAK, TOP, STANDING, STANDING_SINCE, MEAN = range(BETS, BETS + 7)
+STAKE_SMALL, STAKE_LARGE, STAKE_WIDTH, FAIR_SMALL, FAIR_LARGE, FAIR_WIDTH = range(BETS + 7, BETS + 13)
+OUT_M, OUT_SINCE, OUT_SINCE_OFFSET, OUT_TOP, OUT_LOW, OUT_HIGH, OUT_WIN, OUT_LOSE, RECENT, REFERENCE = range(BETS + 13, BETS + 23)
+RATIO, WIDTH_RATIO = BETS + 23, BETS + 24  # long-run variance over that of independent errors
+BATCHES = BETS + 25  # per level: sum of ψ, of ψ₂; sum of squared batch sums of ψ, of ψ₂
 TOTALS = BATCHES + 4 * LEVELS  # sums of ψ, ψ², ψ₂, ψ₂²
 F_MEAN = TOTALS + 4  # mean of (3x² − 1)/2 over the reference: below 0 where errors tie
 HISTOGRAM = F_MEAN + 1  # BINS float32: counts, after `freeze` the x of each bin
@@ -67,7 +67,7 @@ def reset_detector(state: F64) -> None:
     """No reference, no evidence."""
     state[:] = 0.0
     state[M : M + BETS] = 1.0
-    state[PEAK] = 1.0
+    state[PEAK] = state[MEAN] = 1.0
     state[OUT_M] = 1.0
 
 
@@ -83,10 +83,9 @@ def bin_of(z: float) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def lay_down(state: F64, z: float) -> None:
-    """Takes an error into the reference."""
-    histogram = state[HISTOGRAM:WORDS].view(np.float32)
-    histogram[bin_of(z)] += np.float32(1.0)
+def lay_down(state: F64, halves: F32, at: int, z: float) -> None:
+    """Takes an error into the reference; its histogram is the BINS float32 of `halves` (the row as such) from `at` on."""
+    halves[at + bin_of(z)] += np.float32(1.0)
     n = state[REFERENCE] + 1.0
     state[REFERENCE] = n
     state[RECENT] += (min(max(z, -4.0), 4.0) - state[RECENT]) * _RECENT_GAIN
@@ -130,17 +129,16 @@ def variance_ratio(state: F64, which: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def freeze(state: F64) -> None:
+def freeze(state: F64, halves: F32, at: int) -> None:
     """The reference is complete: ranks, stakes and what is outlying follow from it, and betting may begin."""
-    histogram = state[HISTOGRAM:WORDS].view(np.float32)
     n = state[REFERENCE]
-    _set_outlying(state, histogram, n)
+    _set_outlying(state, halves, at, n)
     state[RATIO], state[WIDTH_RATIO] = variance_ratio(state, 0), variance_ratio(state, 1)
     below = 0.0
     for b in range(BINS):
-        count = float(histogram[b])
+        count = float(halves[at + b])
         x = (2.0 * below + count) / n - 1.0
-        histogram[b] = np.float32(x)
+        halves[at + b] = np.float32(x)
         state[F_MEAN] += (1.5 * x * x - 0.5) * count / n
         below += count
     set_stakes(state)
@@ -160,7 +158,7 @@ def set_stakes(state: F64) -> None:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def follow(state: F64, z: float, weight: float, memory: float) -> None:
+def follow(state: F64, halves: F32, at: int, z: float, weight: float, memory: float) -> None:
     """Moves the running reference by an error worth `weight` readings: each bin's x towards −1, 0 or 1 as z fell above, in or below it.
 
     The mean of those signs is 2·mid-rank − 1, so that no counts need be kept.
@@ -168,28 +166,27 @@ def follow(state: F64, z: float, weight: float, memory: float) -> None:
     n = min(state[REFERENCE] + weight, memory)
     state[REFERENCE] = n
     gain = np.float32(weight / n)
-    histogram = state[HISTOGRAM:WORDS].view(np.float32)
-    at = bin_of(z)
-    x = float(histogram[at])
+    here = bin_of(z)
+    x = float(halves[at + here])
     state[F_MEAN] += (1.5 * x * x - 0.5 - state[F_MEAN]) * (weight / n)
     for b in range(BINS):
-        histogram[b] -= gain * histogram[b]
-    for b in range(at):
-        histogram[b] -= gain
-    for b in range(at + 1, BINS):
-        histogram[b] += gain
+        halves[at + b] -= gain * halves[at + b]
+    for b in range(here):
+        halves[at + b] -= gain
+    for b in range(here + 1, BINS):
+        halves[at + b] += gain
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _set_outlying(state: F64, histogram: F32, n: float) -> None:
+def _set_outlying(state: F64, halves: F32, at: int, n: float) -> None:
     """Bounds at bin edges, and the two factors of the bet, from the counts of the reference."""
     below = above = 0.0
     low, high = 0, BINS - 1
-    while low < _SIDE - 1 and below + histogram[low] <= _OUTLYING_SHARE * n:
-        below += histogram[low]
+    while low < _SIDE - 1 and below + halves[at + low] <= _OUTLYING_SHARE * n:
+        below += halves[at + low]
         low += 1
-    while high > _SIDE and above + histogram[high] <= _OUTLYING_SHARE * n:
-        above += histogram[high]
+    while high > _SIDE and above + halves[at + high] <= _OUTLYING_SHARE * n:
+        above += halves[at + high]
         high -= 1
     low_edge = _outward((_EDGES[_SIDE - low] if low > 0 else 2.0 * _EDGES[_SIDE - 1]) * _OUTLYING_FACTOR)
     high_edge = _outward((_EDGES[high - _SIDE] if high < BINS - 1 else 2.0 * _EDGES[_SIDE - 1]) * _OUTLYING_FACTOR)
@@ -198,9 +195,9 @@ def _set_outlying(state: F64, histogram: F32, n: float) -> None:
     outlying = 0.0
     for i in range(_SIDE):
         if _EDGES[i] >= high_edge:
-            outlying += histogram[_SIDE + 1 + i]
+            outlying += halves[at + _SIDE + 1 + i]
         if _EDGES[i] >= low_edge:
-            outlying += histogram[_SIDE - 1 - i]
+            outlying += halves[at + _SIDE - 1 - i]
     share = min((outlying + 2.0 * np.sqrt(outlying) + 1.5) / n, 0.5 * _OUTLYING_ODDS)
     state[OUT_WIN] = _OUTLYING_ODDS / share
     state[OUT_LOSE] = (1.0 - _OUTLYING_ODDS) / (1.0 - share)
@@ -215,9 +212,9 @@ def _outward(edge: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def bet_on_change(state: F64, z: float, time: int, offset: int) -> float:
+def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset: int) -> float:
     """Evidence (mean of the bets' M) that location or spread has changed, after an error of `z` scales."""
-    x = float(state[HISTOGRAM:WORDS].view(np.float32)[bin_of(z)])
+    x = float(halves[at + bin_of(z)])
     f = 1.5 * x * x - 0.5 - state[F_MEAN]
     a, b = 1.0 + state[STAKE_SMALL] * x, 1.0 - state[STAKE_SMALL] * x
     c, d = 1.0 + state[STAKE_LARGE] * x, 1.0 - state[STAKE_LARGE] * x
@@ -236,6 +233,7 @@ def bet_on_change(state: F64, z: float, time: int, offset: int) -> float:
         mean = 1.0
     if mean <= GROUND:
         state[SINCE], state[SINCE_OFFSET], state[PEAK] = float(time), float(offset), mean
+    state[MEAN] = mean
     return mean
 
 

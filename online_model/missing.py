@@ -20,49 +20,49 @@ WORDS = 11
 CAP = 1e20
 _FIRST_FLOOR = 0.02  # least share after a no: a lost packet an hour is no incident, and two days cannot show it
 _NEXT_FLOOR = 0.5  # least share after a yes: short outages last a few readings
-_FIRST_BET, _NEXT_BET = 0.3, 0.85  # shares that are bet on: missing for good, or every other time
+_FIRST_BET, _NEXT_BET = 0.3, 0.9  # shares that are bet on: missing for good, or every other time
 _LEARNABLE = 10.0
 _MEMORY = 32768.0  # readings; older ones count half
 
 
 @numba.njit(cache=True, nogil=True)
-def reset_missing(state: F64) -> None:
-    """Nothing seen."""
-    state[:] = 0.0
-    state[M] = 1.0
+def reset_missing(state: F64, at: int) -> None:
+    """Nothing seen; the state is the words of `state` from `at` on."""
+    state[at : at + WORDS] = 0.0
+    state[at + M] = 1.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def usual_share(n: float, yes: float, floor: float) -> float:
-    """Upper estimate of a share (Beta(1, 1) prior, two standard errors), at least `floor`, below 1."""
-    mean = (yes + 1.0) / (n + 2.0)
-    return max(min(mean + 2.0 * np.sqrt(mean * (1.0 - mean) / (n + 3.0)), 0.5 * (1.0 + mean)), floor)
+    """Upper estimate of a share (Beta(½, 2½) prior, two standard errors), at least `floor`, below 1."""
+    mean = (yes + 0.5) / (n + 3.0)
+    return max(min(mean + 2.0 * np.sqrt(mean * (1.0 - mean) / (n + 4.0)), 0.5 * (1.0 + mean)), floor)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def bet_on_missing(state: F64, yes: bool, time: int, offset: int, betting: bool) -> float:
+def bet_on_missing(state: F64, at: int, yes: bool, time: int, offset: int, betting: bool) -> float:
     """Moves the evidence by one reading and returns M; with `betting` False it only learns."""
-    k, floor, target = (AFTER_NO, _FIRST_FLOOR, _FIRST_BET) if state[BEFORE] == 0.0 else (AFTER_YES, _NEXT_FLOOR, _NEXT_BET)
-    if betting:
-        share = usual_share(state[k], state[k + 1], floor)
+    k, floor, target = (AFTER_NO, _FIRST_FLOOR, _FIRST_BET) if state[at + BEFORE] == 0.0 else (AFTER_YES, _NEXT_FLOOR, _NEXT_BET)
+    if betting and (yes or state[at + M] > 1.0):  # a no at the ground can only stay there
+        share = usual_share(state[at + k], state[at + k + 1], floor)
         bet = max(target, share + 0.3 * (1.0 - share))
         e = bet / share if yes else (1.0 - bet) / (1.0 - share)
-        state[M] = min(max(state[M], 1.0) * e, CAP)
-    if state[M] <= 1.0:
-        state[SINCE], state[SINCE_OFFSET], state[RUN], state[RUN_YES] = float(time), float(offset), 0.0, 0.0
-    state[RUN] += 1.0
-    state[RUN_YES] += 1.0 if yes else 0.0
-    if state[M] < _LEARNABLE:
-        if state[k] >= _MEMORY:
-            state[k] *= 0.5
-            state[k + 1] *= 0.5
-        state[k] += 1.0
-        state[k + 1] += 1.0 if yes else 0.0
-    state[BEFORE] = 1.0 if yes else 0.0
-    return state[M]
+        state[at + M] = min(max(state[at + M], 1.0) * e, CAP)
+    if state[at + M] <= 1.0:
+        state[at + SINCE], state[at + SINCE_OFFSET], state[at + RUN], state[at + RUN_YES] = float(time), float(offset), 0.0, 0.0
+    state[at + RUN] += 1.0
+    state[at + RUN_YES] += 1.0 if yes else 0.0
+    if state[at + M] < _LEARNABLE:
+        if state[at + k] >= _MEMORY:
+            state[at + k] *= 0.5
+            state[at + k + 1] *= 0.5
+        state[at + k] += 1.0
+        state[at + k + 1] += 1.0 if yes else 0.0
+    state[at + BEFORE] = 1.0 if yes else 0.0
+    return state[at + M]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def usual_overall(state: F64) -> float:
+def usual_overall(state: F64, at: int) -> float:
     """Share of yes in the history."""
-    return (state[AFTER_NO_YES] + state[AFTER_YES_YES]) / max(state[AFTER_NO] + state[AFTER_YES], 1.0)
+    return (state[at + AFTER_NO_YES] + state[at + AFTER_YES_YES]) / max(state[at + AFTER_NO] + state[at + AFTER_YES], 1.0)

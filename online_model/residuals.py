@@ -34,6 +34,7 @@ WORDS = MOMENTS + TERMS * (TERMS + 1) // 2 + TERMS
 
 _SLOW_GAIN = 1.0 / 16.0  # slower overlaps with the season, faster with the value before
 _WINSOR = 4.0  # scales; without it one spike bends the fit for days
+_TEACHING_UNITS = 2.0  # ... of errors that small no outlier need be cut; else a switch that rarely moves is never learnt
 _CLIP = 1e6  # units; keeps every product finite, whatever a sensor sends
 _EARLY_CLIP = 8.0  # units, before the first fit, when nothing tells an outlier
 GAP = 1.5  # typical intervals; across a longer one the value before says something else than it was fitted for
@@ -41,7 +42,7 @@ _LONG_GAP = 8.0  # typical intervals; across a longer one the slow mean is stale
 _HUGE = 1e300  # differences of larger values overflow
 _SCALE_FLOOR = 1e-9  # units; a constant field has no scale of its own
 _LEAST_SHARE = 0.03  # of the field's own spread; a switch is predicted so well that each refit would look like a change
-_RIDGE = 0.1  # readings' worth of belief in 0; regressors of constant fields are collinear
+_RIDGE = 0.1  # readings' worth of belief in "as before" (1 for the value before, 0 else), all that a constant field can teach
 _FIRST_FIT = 24  # readings; fewer than thrice the terms predict worse than the mean
 _SCALE_MEMORY = 512.0
 _MEAN_ABS_TO_STD = 1.2533141373155003  # √(π/2): E|N(0, σ²)| = σ·√(2/π)
@@ -62,9 +63,11 @@ def season_terms(time: int, season_us: int, out: F64) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def reset_residual(state: F64) -> None:
-    """An entity's field just seen, or one that is learnt anew."""
+    """An entity's field just seen, or one that is learnt anew: then a unit once found too small stays found so."""
+    floor = state[UNIT_FLOOR]
     state[:] = 0.0
     state[SCALE] = 1.0
+    state[UNIT_FLOOR] = floor
 
 
 @numba.njit(cache=True, nogil=True)
@@ -115,7 +118,7 @@ def unit_too_small(state: F64, y: float) -> bool:
     """Whether the first values hardly differed and this one shows it: notes a larger unit; the caller collects anew."""
     if abs(y) < 1e3 or state[UNIT] > abs(state[CENTER]) * 2e-9 + state[UNIT_FLOOR]:
         return False
-    state[UNIT_FLOOR] = abs(y) * state[UNIT] / 8.0
+    state[UNIT_FLOOR] = abs(y) * state[UNIT] / _TEACHING_UNITS
     return True
 
 
@@ -131,8 +134,10 @@ def track_interval(state: F64, time: int) -> float:
         state[INTERVAL] = elapsed
         return 1.0
     intervals = elapsed / state[INTERVAL]
-    step = 1.1 if state[N] == 0.0 else 1.02  # coarse at first, so that an odd first interval is soon forgotten
-    state[INTERVAL] = state[INTERVAL] * step if intervals > 1.0 else state[INTERVAL] / step
+    if state[N] == 0.0:  # coarse at first, so that an odd first interval is soon forgotten
+        state[INTERVAL] *= 1.1 if intervals > 1.0 else 1.0 / 1.1
+    else:
+        state[INTERVAL] *= 1.02 if intervals > 1.0 else 1.0 / 1.02
     return intervals
 
 
@@ -185,7 +190,7 @@ def learn(state: F64, x: F64, terms: int, y: float, z: float, weight: float, mem
         y = _clip(y, _EARLY_CLIP)
         x[1], x[2] = _clip(x[1], _EARLY_CLIP), _clip(x[2], _EARLY_CLIP)
     elif z == z and abs(z) > _WINSOR:
-        y -= (z - _clip(z, _WINSOR)) * state[SCALE]
+        y -= (z - _clip(z, max(_WINSOR, _TEACHING_UNITS / state[SCALE]))) * state[SCALE]
     state[N] = min(state[N] + weight, memory)
     gain = weight / state[N]
     k = MOMENTS
@@ -213,7 +218,8 @@ def learn_scale(state: F64, z: float) -> None:
         gain = 1.0 / min(max(state[N], 16.0), _SCALE_MEMORY)
         state[SCALE] *= 1.0 + gain * (_MEAN_ABS_TO_STD * min(abs(z), _WINSOR) - 1.0)
         spread = state[MOMENTS + 2] - state[MOMENTS + 1] * state[MOMENTS + 1]  # of the value before
-        state[SCALE] = max(state[SCALE], max(_LEAST_SHARE * np.sqrt(max(spread, 0.0)), _SCALE_FLOOR))
+        floor = _SCALE_FLOOR if state[UNIT_FLOOR] == 0.0 else _LEAST_SHARE
+        state[SCALE] = max(state[SCALE], max(_LEAST_SHARE * np.sqrt(max(spread, 0.0)), floor))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -235,7 +241,7 @@ def _solve(state: F64, terms: int) -> None:
             else:
                 pivot[i] = total if total > 1e-12 else 0.0
     for i in range(terms):
-        total = state[k + i]
+        total = state[k + i] + (ridge if i == 1 else 0.0)
         for h in range(i):
             total -= lower[i, h] * solution[h]
         solution[i] = total

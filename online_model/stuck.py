@@ -18,22 +18,23 @@ CLASSES = 8
 
 # Words of the state.
 M, SINCE, SINCE_OFFSET, TOP, RUN, LAST = range(6)
-COUNTS = 6  # CLASSES pairs of float32: how often a run was of this class, and how often it went on
-WORDS = COUNTS + CLASSES
+COUNTS = 6  # CLASSES pairs: how often a run was of this class, and how often it went on
+WORDS = COUNTS + 2 * CLASSES
 
 CAP = 1e20
 IMPROBABLE = 8.0  # above it, the cell's other detectors wait: three repeats of a sensor that never repeats
 _FLOOR = 0.5  # no sensor's repeat counts for more than 1 : 2; gateways that send a value twice would be stuck otherwise
 _LEARNABLE = 10.0  # a run that has become evidence does not teach
+_RESTING = 0.9  # share of values that come again at once; below, repeats come of a coarse resolution
 _MEMORY = 32768.0  # of a class; older runs count half, so that q follows a sensor through the years
 
 
 @numba.njit(cache=True, nogil=True)
-def reset_stuck(state: F64) -> None:
-    """No value seen."""
-    state[:] = 0.0
-    state[M] = 1.0
-    state[LAST] = np.nan
+def reset_stuck(state: F64, at: int) -> None:
+    """No value seen; the state is the words of `state` from `at` on."""
+    state[at : at + WORDS] = 0.0
+    state[at + M] = 1.0
+    state[at + LAST] = np.nan
 
 
 @numba.njit(cache=True, nogil=True)
@@ -46,47 +47,71 @@ def _class_of(run: float) -> int:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def going_on(state: F64, length_class: int) -> float:
+def going_on(state: F64, at: int, length_class: int) -> float:
     """Upper estimate of the chance that a run of a class goes on: Beta(1, ½) prior, two standard errors, at least ½.
 
     A class never reached takes the estimate of the one below it: what has lasted long tends to last.
     """
-    counts = state[COUNTS:WORDS].view(np.float32)
-    while length_class > 0 and counts[2 * length_class] == 0.0:
+    first = at + COUNTS
+    while length_class > 0 and state[first + 2 * length_class] == 0.0:
         length_class -= 1
-    n, repeats = float(counts[2 * length_class]), float(counts[2 * length_class + 1])
+    n, repeats = float(state[first + 2 * length_class]), float(state[first + 2 * length_class + 1])
     mean = (repeats + 1.0) / (n + 1.5)
     upper = mean + 2.0 * np.sqrt(mean * (1.0 - mean) / (n + 2.5))
     return max(min(upper, 0.5 * (1.0 + mean)), _FLOOR)
 
 
+@numba.njit(cache=True, nogil=True)
+def rests(state: F64, at: int) -> bool:
+    """Whether the value is a repeat in a field that nearly always repeats (a switch, a set point): no news about its level."""
+    steps, repeats = state[at + COUNTS], state[at + COUNTS + 1]
+    return state[at + RUN] > 1.0 and repeats >= _RESTING * steps
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def bet_on_stuck(state: F64, value: float, time: int, offset: int, betting: bool) -> float:
-    """Moves the evidence by a present value and returns M; with `betting` False it only learns."""
-    first = not (state[LAST] == state[LAST])
-    same = value == state[LAST]
-    if not first:
-        k = _class_of(state[RUN])
-        if betting and same:
-            state[M] = min(state[M] / going_on(state, k), CAP)
-        if state[M] < _LEARNABLE:
-            _count(state, k, same)
-    if not same:
-        state[M] = 1.0
-        state[RUN] = 0.0
-        state[LAST] = value
-        state[SINCE], state[SINCE_OFFSET] = float(time), float(offset)
-    state[RUN] += 1.0
-    return state[M]
+def bet_on_stuck(state: F64, at: int, value: float, time: int, offset: int, betting: bool) -> float:
+    """Moves the evidence by a present value and returns M; with `betting` False it only learns.
+
+    Once betting, a run teaches when it has ended: taught by itself, it would seem usual before it is over. Only the last
+    class learns as it goes, for the run of a constant never ends.
+    """
+    same = value == state[at + LAST]
+    if same:
+        k = _class_of(state[at + RUN])
+        if betting:
+            state[at + M] = min(state[at + M] / going_on(state, at, k), CAP)
+        if not betting or (k == CLASSES - 1 and state[at + M] < _LEARNABLE):
+            _count(state, at, k, 1.0, 1.0)
+        state[at + RUN] += 1.0
+        return state[at + M]
+    if state[at + RUN] > 0.0:
+        if not betting:
+            _count(state, at, _class_of(state[at + RUN]), 1.0, 0.0)
+        elif state[at + M] < _LEARNABLE:
+            _learn_run(state, at)
+    state[at + M], state[at + RUN], state[at + LAST] = 1.0, 1.0, value
+    state[at + SINCE], state[at + SINCE_OFFSET] = float(time), float(offset)
+    return 1.0
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(state: F64, length_class: int, same: bool) -> None:
-    counts = state[COUNTS:WORDS].view(np.float32)
+def _learn_run(state: F64, at: int) -> None:
+    """Takes a whole run into the counts of the classes that it went through."""
+    run, low = state[at + RUN], 1.0
+    last = _class_of(run)
+    for k in range(last):
+        _count(state, at, k, low, low)
+        low *= 2.0
+    went_on = run - low if last < CLASSES - 1 else 0.0
+    _count(state, at, last, went_on + 1.0, went_on)
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(state: F64, at: int, length_class: int, steps: float, repeats: float) -> None:
+    first = at + COUNTS
     k = 2 * length_class
-    if counts[k] >= _MEMORY:
-        counts[k] *= np.float32(0.5)
-        counts[k + 1] *= np.float32(0.5)
-    counts[k] += np.float32(1.0)
-    if same:
-        counts[k + 1] += np.float32(1.0)
+    if state[first + k] >= _MEMORY and length_class < CLASSES - 1:
+        state[first + k] *= 0.5
+        state[first + k + 1] *= 0.5
+    state[first + k] += steps
+    state[first + k + 1] += repeats

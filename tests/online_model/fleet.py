@@ -39,7 +39,9 @@ def drive(F, W, cells, begin, cadence, values, states, buffer, first):  # type: 
     steps, entities, _ = values.shape
     for t in range(steps):
         for e in range(entities):
-            update_cells(F, W, e, cells, begin + (first + t) * cadence, (first + t) * entities + e, values[t, e], states[t, e], True, buffer, t)
+            update_cells(
+                F, W, e, cells, begin + (first + t) * cadence, (first + t) * entities + e, values[t, e], states[t, e], True, buffer, t
+            )
 
 
 class Fleet:
@@ -51,7 +53,9 @@ class Fleet:
         for e in range(entities):
             reset_cells(self.F, self.W, e, cells)
         readings = WEEK / self.cadence
-        self.asked = {s: float(np.log10(cells.cells[s] * entities * readings / (budget * share))) for s, share in SHARES.items() if cells.cells[s]}
+        self.asked = {
+            s: float(np.log10(cells.cells[s] * entities * readings / (budget * share))) for s, share in SHARES.items() if cells.cells[s]
+        }
         self.open: set[tuple[int, int, int]] = set()
 
     def fold(self, values: np.ndarray) -> list[Opening]:
