@@ -194,6 +194,7 @@ def test_hostile_megabytes_are_linear() -> None:
         PLAIN.replace(b"p1", b"\\u0041" * 160_000),
     ]
     hostile += [b"[[" * 20 + b"[]," * (size // 3 - 20), b"{" + b'"a":1,' * (size // 6 - 1) + b'"a":1}']
+    hostile += [b"[]" * 40 + b'"' + b'\\"' * (size // 2 - 50)]  # enough brackets to be looked at, then a string without an end
     started = time.process_time()
     for value in hostile:
         assert decode_value(FEED, b"p1", value) is not None
