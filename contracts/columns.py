@@ -31,6 +31,7 @@ class RawBatch(NamedTuple):
 
     @property
     def n(self) -> int:
+        """Records."""
         return len(self.offset)
 
 
@@ -60,4 +61,5 @@ class Columns(NamedTuple):
 
     @property
     def n(self) -> int:
+        """Records."""
         return len(self.offset)

@@ -6,7 +6,8 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields as dataclass_fields
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import msgspec
@@ -216,7 +217,9 @@ def _plain(value: Any) -> Any:
 
 def _check_name(name: object, what: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DefinitionError(f"{what} is named {name!r}; write a letter or '_', then letters, digits, '_', '.', '-' or spaces (80 at most)")
+        raise DefinitionError(
+            f"{what} is named {name!r}; write a letter or '_', then letters, digits, '_', '.', '-' or spaces (80 at most)"
+        )
 
 
 def _check_features(name: str, chosen: Sequence[str] | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -233,7 +236,7 @@ def _check_fields(feed: Feed, where: str) -> None:
         raise DefinitionError(f"{where}: fields needs a list of 1 to {MAX_FIELDS} Number or Category fields")
     for item in feed.fields:
         if not isinstance(item, (Number, Category)):
-            raise DefinitionError(f"{where}: fields holds {item!r}; write Number(\"name\") or Category(\"name\")")
+            raise DefinitionError(f'{where}: fields holds {item!r}; write Number("name") or Category("name")')
     for key in ("entity", "time"):
         _check_name(getattr(feed, key), f"{where}: {key}")
     names = [item.name for item in feed.fields] + [feed.entity, feed.time] + ([feed.id] if feed.id else [])

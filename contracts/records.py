@@ -128,7 +128,7 @@ class RetrainRequest(msgspec.Struct, kw_only=True):
     reason: str
     event_time: int
     from_offset: dict[str, int]  # partition -> first offset of the changed data
-    pin: "DatasetPin"
+    pin: DatasetPin
 
 
 class DatasetPin(msgspec.Struct, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import redis.asyncio
 
@@ -24,7 +25,7 @@ class PartitionReader:
 
     async def manifest(self) -> Manifest | None:
         """The newest manifest; None before the first checkpoint. Raises StateError where it cannot be read."""
-        stored = await self._client.get(self._keys.manifest)
+        stored: Any = await self._client.get(self._keys.manifest)
         return None if stored is None else decode_manifest(stored)
 
     async def checkpoint(self) -> Checkpoint | None:
@@ -38,7 +39,7 @@ class PartitionReader:
             if manifest is None:
                 return None
             ids = manifest.part_ids
-            found = await self._client.mget([self._keys.chunk + name.encode() for name in ids]) if ids else []
+            found: list[Any] = await self._client.mget([self._keys.chunk + name.encode() for name in ids]) if ids else []
             try:
                 return Checkpoint(manifest, join_chunks(manifest, dict(zip(ids, found, strict=True))))
             except StateError:
@@ -48,4 +49,5 @@ class PartitionReader:
 
     async def vectors(self, entities: Sequence[bytes]) -> list[bytes | None]:
         """Served vectors as they stand, None where there is none."""
-        return await self._client.mget([self._keys.vector + entity for entity in entities]) if entities else []
+        found: list[Any] = await self._client.mget([self._keys.vector + entity for entity in entities]) if entities else []
+        return found

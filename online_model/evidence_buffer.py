@@ -34,8 +34,8 @@ NUMBERS = 16
 class EvidenceBuffer(NamedTuple):
     """Evidence of one batch, in the order in which the fold met it."""
 
-    count: NDArray[np.int64]  # (1,)
-    index: NDArray[np.int64]  # (capacity,) row of the batch that caused it
+    used: NDArray[np.int64]  # (1,) rows in use
+    row: NDArray[np.int64]  # (capacity,) row of the batch that caused it
     slot: NDArray[np.int64]  # (capacity,) entity
     source: NDArray[np.int64]  # (capacity,) Source
     field: NDArray[np.int64]  # (capacity,) index into definition.numbers; -1 for the whole entity
@@ -57,9 +57,9 @@ def new_evidence_buffer(capacity: int) -> EvidenceBuffer:
 @numba.njit(cache=True, nogil=True)
 def emit(buffer: EvidenceBuffer, index: int, slot: int, source: int, field: int, log10_e: float) -> int:
     """Adds a piece of evidence and returns its row, whose other numbers (NaN) the caller then fills in."""
-    row = buffer.count[0]
-    buffer.count[0] = row + 1
-    buffer.index[row] = index
+    row = buffer.used[0]
+    buffer.used[0] = row + 1
+    buffer.row[row] = index
     buffer.slot[row] = slot
     buffer.source[row] = source
     buffer.field[row] = field

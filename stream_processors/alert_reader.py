@@ -22,7 +22,11 @@ def read_alerts(feeds: list[Feed], kafka: KafkaSettings, follow: bool, poll_ms: 
     places = [TopicPartition(topic, p) for topic in topics if topic in existing for p in range(existing[topic].partitions)]
     ends = {} if follow else end_offsets([(p.topic, p.partition) for p in places], kafka)
     consumer = KafkaConsumer(
-        **kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", fetch_max_wait_ms=20
+        **kafka.client_options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=20,
     )
     try:
         consumer.assign(places)

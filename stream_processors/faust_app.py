@@ -29,7 +29,9 @@ from stream_processors.runner.metrics import WorkerMetrics
 PLANT_VARIABLE = "STREAMGAUGE_PLANT"
 
 
-def make_app(feeds: list[Feed], plant: str, servers: Servers, web_port: int = 6066, web_bind: str = "localhost", data: Path | None = None) -> faust.App:
+def make_app(
+    feeds: list[Feed], plant: str, servers: Servers, web_port: int = 6066, web_bind: str = "localhost", data: Path | None = None
+) -> faust.App:
     """The app with its fold service, alert agents and pages; `plant` names the consumer group."""
     app = faust.App(
         f"streamgauge-{plant}-control",
@@ -106,7 +108,9 @@ def _credentials(settings: KafkaSettings) -> Any:
     if context and settings.certfile:
         context.load_cert_chain(settings.certfile, settings.keyfile)
     if settings.mechanism:
-        return faust.SASLCredentials(username=settings.username, password=settings.password, ssl_context=context, mechanism=settings.mechanism)
+        return faust.SASLCredentials(
+            username=settings.username, password=settings.password, ssl_context=context, mechanism=settings.mechanism
+        )
     return faust.SSLCredentials(context=context) if context else None
 
 

@@ -11,7 +11,7 @@ from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.records import Alert, Evidence
 from online_model.judge import Judge
-from stream_processors.log_fold import LogFold, OutRecord, Outputs
+from stream_processors.log_fold import LogFold, Outputs, OutRecord
 
 CHUNK = "judge"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from contracts.columns import RawBatch
@@ -23,10 +24,10 @@ class OutRecord(NamedTuple):
 class Outputs(NamedTuple):
     """What a batch came to. `records` by topic kind, each list in the order of ids; `served` newest vectors by entity."""
 
-    records: dict[str, list[OutRecord]]
-    entities: list[bytes] = []
-    vectors: list[bytes] = []
-    created: list[tuple[bytes, int]] = []  # (entity, event time) of entities that the directory does not know yet
+    records: Mapping[str, list[OutRecord]] = MappingProxyType({})
+    entities: Sequence[bytes] = ()
+    vectors: Sequence[bytes] = ()
+    created: Sequence[tuple[bytes, int]] = ()  # (entity, event time) of entities that the directory does not know yet
 
 
 class LogFold(ABC):
@@ -58,9 +59,9 @@ class LogFold(ABC):
     def clock(self) -> tuple[int, float]:
         """(greatest event time folded in µs, −1 before the first; usual step of it in µs)."""
 
-    def forget_handed_out(self) -> None:
+    def forget_handed_out(self) -> None:  # noqa: B027 — a fold that hands out everything each time has nothing to forget
         """Makes the next `changed_chunks` hand out everything."""
 
     def everything_served(self) -> Outputs:
         """All newest vectors and directory entries, for a store that forgot them."""
-        return Outputs({})
+        return Outputs()

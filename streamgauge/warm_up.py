@@ -14,7 +14,9 @@ def warm_up() -> None:
 
     feed = Feed("warm", entity="e", time="t", fields=[Number("x"), Number("y"), Category("c")])
     fold = StreamFold(feed, 0, 1)
-    values = [json.dumps({"e": "a", "t": 1_767_225_600 + i, "x": i / 7, "y": 1.5, "c": "on"}).encode() for i in range(8)]
+    values: list[bytes | None] = [
+        json.dumps({"e": "a", "t": 1_767_225_600 + i, "x": i / 7, "y": 1.5, "c": "on"}).encode() for i in range(8)
+    ]
     fold.fold(raw_batch(list(range(8)), [-1] * 8, [b"a"] * 8, values))
     fold.everything_served()
     StreamFold(feed, 0, 1).restore(fold.changed_chunks())

@@ -21,7 +21,15 @@ from stream_processors.runner.switch_log import SwitchLog
 class FeedRunners:
     """Makes the runners of one feed; clients are shared by all of them but for transactional producers."""
 
-    def __init__(self, feed: Feed, settings: KafkaSettings, redis: Redis, producer: AIOKafkaProducer, transactions: bool, topic_ids: dict[str, str | None]) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        settings: KafkaSettings,
+        redis: Redis,
+        producer: AIOKafkaProducer,
+        transactions: bool,
+        topic_ids: dict[str, str | None],
+    ) -> None:
         self.feed = feed
         self._settings = settings
         self._redis = redis

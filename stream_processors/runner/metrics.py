@@ -22,13 +22,25 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         place = ("feed", "log", "partition")
-        self._ended = Gauge("streamgauge_records", "Records by what they ended as since the generation began", (*place, "outcome"), registry=self.registry)
+        self._ended = Gauge(
+            "streamgauge_records", "Records by what they ended as since the generation began", (*place, "outcome"), registry=self.registry
+        )
         self._read = Counter("streamgauge_records_read", "Records read by this worker", place, registry=self.registry)
         self._balanced = Gauge("streamgauge_balanced", "1 where every record and offset is accounted for", place, registry=self.registry)
         self._offset = Gauge("streamgauge_next_offset", "Offset that is read next", place, registry=self.registry)
-        self._out = Counter("streamgauge_records_published", "Records published, by kind of topic", ("feed", "kind"), registry=self.registry)
-        self._batch = Histogram("streamgauge_batch_seconds", "From a fetch to its outputs served and published", ("log",), buckets=LATENCIES, registry=self.registry)
-        self._checkpoint = Histogram("streamgauge_checkpoint_seconds", "Staging and flipping a checkpoint", buckets=LATENCIES, registry=self.registry)
+        self._out = Counter(
+            "streamgauge_records_published", "Records published, by kind of topic", ("feed", "kind"), registry=self.registry
+        )
+        self._batch = Histogram(
+            "streamgauge_batch_seconds",
+            "From a fetch to its outputs served and published",
+            ("log",),
+            buckets=LATENCIES,
+            registry=self.registry,
+        )
+        self._checkpoint = Histogram(
+            "streamgauge_checkpoint_seconds", "Staging and flipping a checkpoint", buckets=LATENCIES, registry=self.registry
+        )
         self._delay = Gauge("streamgauge_delay_seconds", "Kafka timestamp to folding, of the newest record", place, registry=self.registry)
         self.open_incidents = Gauge("streamgauge_open_incidents", "Incidents open now, by kind", ("feed", "kind"), registry=self.registry)
         self.alerts = Counter("streamgauge_alerts", "Alerts read, by kind and status", ("feed", "kind", "status"), registry=self.registry)

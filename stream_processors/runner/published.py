@@ -20,7 +20,9 @@ def id_of(value: bytes | None) -> str | None:
     return value[7:end].decode(errors="replace") if end > 0 else None
 
 
-async def published_ids(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, prefix: str) -> tuple[set[tuple[int, int]], int]:
+async def published_ids(
+    consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, prefix: str
+) -> tuple[set[tuple[int, int]], int]:
     """(source offset, n) of every record from `start` to the end whose id begins with `prefix`, and that end.
 
     `consumer` belongs to no group and reads committed records only.
@@ -47,5 +49,7 @@ async def published_ids(consumer: AIOKafkaConsumer, topic: str, partition: int, 
                     found.add((int(offset), int(n)))
         position = await consumer.position(place)
         if asyncio.get_running_loop().time() > deadline:
-            raise ServerUnavailable(f"{topic} partition {partition}: the records up to offset {end} could not be read in {READ_TIMEOUT:.0f} s")
+            raise ServerUnavailable(
+                f"{topic} partition {partition}: the records up to offset {end} could not be read in {READ_TIMEOUT:.0f} s"
+            )
     return found, end

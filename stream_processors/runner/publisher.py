@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -40,17 +41,18 @@ class Publisher:
         await self._producer.commit_transaction()
 
     async def _abort(self) -> None:
-        try:
+        # a fenced or broken producer has nothing left to abort: the broker does it at the timeout
+        with contextlib.suppress(KafkaError):
             await self._producer.abort_transaction()
-        except KafkaError:
-            pass  # a fenced or broken producer has nothing left to abort: the broker does it at the timeout
 
     async def _send(self, records: dict[str, list[OutRecord]]) -> None:
-        sends = []
-        for topic, items in records.items():
-            for partition in sorted({item.partition for item in items}):
-                sends.append(self._send_partition(topic, partition, [i for i in items if i.partition == partition]))
-        await asyncio.gather(*sends)
+        await asyncio.gather(
+            *(
+                self._send_partition(topic, partition, [item for item in items if item.partition == partition])
+                for topic, items in records.items()
+                for partition in sorted({item.partition for item in items})
+            )
+        )
 
     async def _send_partition(self, topic: str, partition: int, items: list[OutRecord]) -> None:
         waiting = []

@@ -90,7 +90,7 @@ def is_remembered(W, slot, plan, time, fingerprint):  # type: ignore[no-untyped-
     """Whether a reading with this event time and content has been folded and is still remembered."""
     times = REMEMBERED
     prints = REMEMBERED + plan.remembered
-    for i in range(plan.remembered):
+    for i in range(plan.remembered):  # noqa: SIM110 — numba compiles no generator
         if W[slot, times + i] == time and W[slot, prints + i] == np.int64(fingerprint):
             return True
     return False

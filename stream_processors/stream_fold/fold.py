@@ -11,16 +11,17 @@ from contracts.columns import Columns, RawBatch
 from contracts.definition import Feed
 from contracts.outcomes import Outcome
 from feature_store.feature_plan import feature_names
+from online_model.anomaly_model import AnomalyModel
 from online_model.conformal import new_group_scores
 from online_model.evidence_buffer import EvidenceBuffer, new_evidence_buffer
 from online_model.half_space_trees import make_trees
-from online_model.anomaly_model import AnomalyModel
 from online_model.half_space_trees_bytes import trees_from_bytes, trees_to_bytes
 from online_model.river_adapter import make_river_model
 from stream_processors.decoding.decoder import Decoder
 from stream_processors.log_fold import LogFold, Outputs
-from stream_processors.stream_fold import fold_kernel as kernel
 from stream_processors.stream_fold import entity_rows as head
+from stream_processors.stream_fold import fold_kernel as kernel
+from stream_processors.stream_fold.entity_index import rebuild_index
 from stream_processors.stream_fold.fold_plan import plan_fold, row_words, statistics_per_entity
 from stream_processors.stream_fold.outputs import OutputWriter
 from stream_processors.stream_fold.partition_state import (
@@ -30,7 +31,7 @@ from stream_processors.stream_fold.partition_state import (
     new_entities,
     new_partition,
 )
-from stream_processors.stream_fold.partition_words import CLOCK, COUNTER_NAMES, ENTITIES, MEAN_STEP, WORDS
+from stream_processors.stream_fold.partition_words import CLOCK, COUNTER_NAMES, ENTITIES, MEAN_STEP
 from stream_processors.stream_fold.state_chunks import (
     chunk_of,
     entities_from_chunks,
@@ -70,10 +71,7 @@ class StreamFold(LogFold):
         self._order = EvictionOrder(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64))
         self._told: dict[str, int] = {}  # chunk -> CRC of what was last handed out
         self._buffer = self._new_buffer()
-        k, c = len(feed.numbers), len(feed.categories)
-        self._scratch = kernel.Scratch(
-            np.zeros(k), np.zeros(k, np.int8), np.zeros(c, np.int64), *(np.zeros(len(names)) for _ in range(2)), np.zeros((SUMMARY_ROOM, WORDS), np.int64)
-        )
+        self._scratch = kernel.new_scratch(len(feed.numbers), len(feed.categories), len(names), SUMMARY_ROOM)
 
     def fold(self, batch: RawBatch) -> Outputs:
         """Decodes and folds; batches may be cut anywhere."""
@@ -87,20 +85,23 @@ class StreamFold(LogFold):
     def fold_rows(self, columns: Columns) -> kernel.RowOutputs:
         """Folds decoded records and returns what each row came to; evidence waits in the writer."""
         n = columns.n
-        rows = kernel.RowOutputs(
-            *(np.zeros(n, np.int64) for _ in range(5)),
-            np.full(n, np.nan),
-            np.full(n, np.nan),
-            np.full((n, self.plan.features.dimension), np.nan),
-            np.zeros((1 if self._model is None else n, len(self.plan.score_inputs))),
-            *(np.zeros(n, np.int64) for _ in range(4)),
-            np.zeros(3, np.int64),
-        )
+        rows = kernel.new_row_outputs(n, self.plan, 1 if self._model is None else n)
         begin, step = 0, n if self._model is None else 1
         while begin < n:
             row = begin
             begin, why = kernel.fold_rows(
-                begin, min(begin + step, n), self.plan, self._entities, self._partition, self._order, self._trees, self._group, columns, rows, self._scratch, self._buffer
+                begin,
+                min(begin + step, n),
+                self.plan,
+                self._entities,
+                self._partition,
+                self._order,
+                self._trees,
+                self._group,
+                columns,
+                rows,
+                self._scratch,
+                self._buffer,
             )
             self.writer.take_evidence(columns, self._buffer, self._scratch.summaries, rows.counts, self._entities)
             if why == kernel.GROW:
@@ -134,7 +135,7 @@ class StreamFold(LogFold):
         self._entities.W[:known] = old.W
         self._entities.last_row[:known] = old.last_row
         self._entities.changed[: len(old.changed)] = old.changed
-        kernel.rebuild_index(self._entities.index, self._entities.W, int(self._partition.P[ENTITIES]))
+        rebuild_index(self._entities.slots, self._entities.W, int(self._partition.P[ENTITIES]))
         self._buffer = self._new_buffer()
 
     def counters(self) -> dict[str, int]:
@@ -152,7 +153,11 @@ class StreamFold(LogFold):
         vectors = np.full((count, self.plan.features.dimension), np.nan)
         kernel.vectors_now(self.plan, self._entities, count, vectors)
         blobs = self.writer.pack(
-            heads[:, head.FOLDED_OFFSET], heads[:, head.NEWEST], heads[:, head.FOLDED_KAFKA_TIME], heads[:, head.PARTIAL].astype(np.uint8), vectors
+            heads[:, head.FOLDED_OFFSET],
+            heads[:, head.NEWEST],
+            heads[:, head.FOLDED_KAFKA_TIME],
+            heads[:, head.PARTIAL].astype(np.uint8),
+            vectors,
         )
         names = [head.name_of(heads, slot) for slot in range(count)]
         return Outputs({}, names, blobs, list(zip(names, heads[:, head.NEWEST].tolist(), strict=True)))

@@ -8,21 +8,19 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.columns import Columns
 from contracts.definition import MAX_CATEGORIES
 from contracts.hashing import mix
 from contracts.outcomes import MAX_CATEGORY_BYTES, Outcome, Reason
 from feature_store.feature_kernels import reset_features, update_features, write_vector
 from online_model.cells import reset_cells, update_cells
 from online_model.conformal import p_value, remember_score, reset_conformal
-from online_model.evidence_buffer import EvidenceBuffer, emit
+from online_model.evidence_buffer import emit
 from online_model.half_space_trees import is_ready, score_and_learn_trees, score_trees
 from online_model.input_scale import learn_scale, reset_scale, scale_inputs
 from stream_processors.stream_fold import entity_rows as head
 from stream_processors.stream_fold import partition_words as word
 from stream_processors.stream_fold.entity_index import bury, dig_up, find_slot, insert_slot, longest_unread, remove_slot
 from stream_processors.stream_fold.entity_rows import EntityPlan, is_remembered, remember, reset_entity, watermark
-from stream_processors.stream_fold.partition_state import Categories, Entities, EvictionOrder, Partition
 from stream_processors.stream_fold.silence import advance_clock, hear, hear_interval, look_for_silence
 
 DONE, EVIDENCE_FULL, GROW, ORDER = 0, 1, 2, 3  # why the kernel returned
@@ -88,6 +86,29 @@ class Scratch(NamedTuple):
     summaries: NDArray[np.int64]  # (room, WORDS) copies of the partition's words at each summary
 
 
+def new_row_outputs(n: int, plan: FoldPlan, input_rows: int) -> RowOutputs:
+    """Room for n rows, `input_rows` of them for scaled inputs."""
+    zeros = [np.zeros(n, np.int64) for _ in range(9)]
+    vector = np.full((n, plan.features.dimension), np.nan)
+    inputs = np.zeros((input_rows, len(plan.score_inputs)))
+    return RowOutputs(
+        zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], np.full(n, np.nan), np.full(n, np.nan), vector, inputs,
+        zeros[5], zeros[6], zeros[7], zeros[8], np.zeros(3, np.int64),
+    )  # fmt: skip
+
+
+def new_scratch(numbers: int, categories: int, inputs: int, summaries: int) -> Scratch:
+    """Room for one event, and for so many summaries of a batch."""
+    return Scratch(
+        np.zeros(numbers),
+        np.zeros(numbers, np.int8),
+        np.zeros(categories, np.int64),
+        np.zeros(inputs),
+        np.zeros(inputs),
+        np.zeros((summaries, word.WORDS), np.int64),
+    )
+
+
 @numba.njit(cache=True, nogil=True)
 def fingerprint_of(columns, row):  # type: ignore[no-untyped-def]
     """64-bit fingerprint of the canonical content of a row: its id where there is one, else its values."""
@@ -109,7 +130,7 @@ def code_of(categories, field, columns, row):  # type: ignore[no-untyped-def]
     wanted = columns.category_hash[row, field]
     if wanted == 0:
         return -1
-    known = categories.count[field]
+    known = categories.known[field]
     for code in range(known):
         if categories.hash[field, code] == wanted:
             return code
@@ -123,7 +144,7 @@ def code_of(categories, field, columns, row):  # type: ignore[no-untyped-def]
     categories.length[field, known] = end - start
     for i in range(start, end):
         categories.text[field, known, i - start] = columns.category_text[i]
-    categories.count[field] = known + 1
+    categories.known[field] = known + 1
     return known
 
 
@@ -149,7 +170,7 @@ def place_entity(plan, entities, partition, order, columns, row, out):  # type: 
             entities.last_row[slot] = -1
         floor = max(W[slot, head.NEWEST] + 1, W[slot, head.FLOOR])
         P[word.EVICTED] += 1
-        remove_slot(entities.index, W, slot)
+        remove_slot(entities.slots, W, slot)
         P[word.OVERFLOWED] += bury(partition.evicted, P, np.uint64(W[slot, head.NAME_HASH]), floor)
     floor = dig_up(partition.evicted, P, name_hash)
     reset_entity(F, W, slot, plan.entity, name_hash, columns.entity, start, end, floor)
@@ -157,7 +178,7 @@ def place_entity(plan, entities, partition, order, columns, row, out):  # type: 
     reset_scale(F, W, slot, plan.scale)
     reset_conformal(F, W, slot, plan.conformal)
     reset_cells(F, W, slot, plan.cells)
-    insert_slot(entities.index, name_hash, slot)
+    insert_slot(entities.slots, name_hash, slot)
     return slot
 
 
@@ -166,7 +187,7 @@ def decide(plan, entities, partition, order, columns, row, out, buffer):  # type
     """The end of a row whose shape is good, up to `folded`; its slot or −1 stands in out.slot. Negative: room is asked for."""
     P, PF, F, W = partition.P, partition.PF, entities.F, entities.W
     start = columns.entity_end[row - 1] if row else 0
-    slot = find_slot(entities.index, W, columns.entity_hash[row], columns.entity, start, columns.entity_end[row])
+    slot = find_slot(entities.slots, W, columns.entity_hash[row], columns.entity, start, columns.entity_end[row])
     time = columns.event_time[row]
     ahead = columns.kafka_time[row] >= 0 and time > columns.kafka_time[row] + plan.clock_tolerance
     known = slot >= 0
@@ -291,7 +312,7 @@ def fold_rows(begin, end, plan, entities, partition, order, trees, group, column
     for row in range(begin, end):
         time = columns.event_time[row]
         at_edge = P[word.CLOCK] >= 0 and time // plan.silence_edge > P[word.CLOCK] // plan.silence_edge
-        room = len(buffer.index) - buffer.count[0]
+        room = len(buffer.row) - buffer.used[0]
         if room < plan.cells.max_evidence + 3 + (P[word.ENTITIES] if at_edge else 0) or out.counts[2] == len(scratch.summaries):
             return row, EVIDENCE_FULL
         P[word.UNKNOWN_FIELDS] += columns.unknown_fields[row]
@@ -331,9 +352,7 @@ def tell_time(plan, entities, partition, columns, row, out, scratch, buffer):  #
     if before < 0 or time <= before:
         return
     if time // plan.silence_edge > before // plan.silence_edge:
-        look_for_silence(
-            entities.F, entities.W, P, PF, plan.lateness, entities.changed, plan.rows_in_chunk, buffer, row
-        )
+        look_for_silence(entities.F, entities.W, P, PF, plan.lateness, entities.changed, plan.rows_in_chunk, buffer, row)
     if time // plan.summary_edge > before // plan.summary_edge:
         P[word.SUMMARIES] += 1
         scratch.summaries[out.counts[2], :] = P

@@ -18,7 +18,7 @@ from contracts.records import DeadLetter, Evidence, Sample
 from contracts.topics import events_topic
 from feature_store.served_vector import VectorPacker
 from online_model import evidence_buffer as evidence
-from stream_processors.log_fold import OutRecord, Outputs
+from stream_processors.log_fold import Outputs, OutRecord
 from stream_processors.stream_fold.entity_rows import name_of
 from stream_processors.stream_fold.fold_kernel import SUMMARY, RowOutputs
 from stream_processors.stream_fold.partition_state import Entities
@@ -53,13 +53,18 @@ class OutputWriter:
             letters = [self._dead_letter(columns, raw, rows, int(row)) for row in np.flatnonzero(rows.reason)]
             if letters:
                 records["dead-letters"] = letters
-        if self._evidence:
-            records["evidence"], self._evidence = self._evidence, []
+        if evidence_records := self.hand_out_evidence():
+            records["evidence"] = evidence_records
         served = np.sort(rows.served[: rows.counts[0]])
         partial = (rows.flags[served] >> 8).astype(np.uint8)
         vectors = self.pack(columns.offset[served], rows.as_of[served], columns.kafka_time[served], partial, rows.vector[served])
         created = [(names[row], int(columns.event_time[row])) for row in rows.created[: rows.counts[1]].tolist()]
         return Outputs(records, [names[row] for row in served.tolist()], vectors, created)
+
+    def hand_out_evidence(self) -> list[OutRecord]:
+        """The evidence taken since the last call; for a caller that needs no records of rows, such as a backtest."""
+        out, self._evidence = self._evidence, []
+        return out
 
     def pack(self, offset: I64, event_time: I64, kafka_time: I64, partial: U8, vectors: F64) -> list[bytes]:
         """Vectors as they are served."""
@@ -74,7 +79,14 @@ class OutputWriter:
         vectors, width = rows.vector.tobytes(), rows.vector.shape[1] * 8
         partition, logged = self._partition, rows.log_vector.tolist()
         return [
-            OutRecord(offset, 0, partition, names[row], texts[row], ((VECTOR_HEADER, vectors[row * width : (row + 1) * width]),) if logged[row] else ())
+            OutRecord(
+                offset,
+                0,
+                partition,
+                names[row],
+                texts[row],
+                ((VECTOR_HEADER, vectors[row * width : (row + 1) * width]),) if logged[row] else (),
+            )
             for row, offset in zip(folded.tolist(), columns.offset[folded].tolist(), strict=True)
         ]
 
@@ -108,8 +120,8 @@ class OutputWriter:
     ) -> None:
         """Empties the buffer into records; called whenever the kernel stops, while slots still mean what they meant."""
         summary = 0
-        for at in range(int(buffer.count[0])):
-            row = int(buffer.index[at])
+        for at in range(int(buffer.used[0])):
+            row = int(buffer.row[at])
             offset = int(columns.offset[row])
             n = self._evidence[-1].n + 1 if self._evidence and self._evidence[-1].offset == offset else 0
             if buffer.source[at] == SUMMARY:
@@ -118,7 +130,7 @@ class OutputWriter:
             else:
                 record = self._level(offset, n, int(columns.event_time[row]), at, buffer, entities)
             self._evidence.append(OutRecord(offset, n, 0, str(self._partition).encode(), msgspec.json.encode(record)))
-        buffer.count[0] = 0
+        buffer.used[0] = 0
         counts[2] = 0
 
     def _summary(self, offset: int, n: int, clock: int, words: NDArray[np.int64]) -> Evidence:
@@ -178,4 +190,3 @@ def _integer(value: float) -> int | None:
 def _sample(values: list[float]) -> Sample | None:
     n, mean, std = (_number(v) for v in values)
     return None if not n or mean is None else Sample(n=int(n), mean=mean, std=std or 0.0)
-

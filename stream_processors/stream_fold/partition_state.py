@@ -22,7 +22,7 @@ MAX_BUCKETS = 8_192  # of evicted entities: half a megabyte, so that the partiti
 class Categories(NamedTuple):
     """Values seen of each category field, by code; the last code means "another value"."""
 
-    count: NDArray[np.int64]  # (c,)
+    known: NDArray[np.int64]  # (c,) values that have a code
     hash: NDArray[np.uint64]  # (c, MAX_CATEGORIES)
     length: NDArray[np.int64]  # (c, MAX_CATEGORIES)
     text: NDArray[np.uint8]  # (c, MAX_CATEGORIES, MAX_CATEGORY_BYTES)
@@ -41,7 +41,7 @@ class Entities(NamedTuple):
 
     F: NDArray[np.float64]  # (slots, width)
     W: NDArray[np.int64]  # the same memory
-    index: NDArray[np.int64]
+    slots: NDArray[np.int64]  # the index over names (entity_index.py)
     last_row: NDArray[np.int64]  # (slots,) row of the batch in which it was last folded, -1 none
     changed: NDArray[np.uint8]  # (chunks,) rows touched since the last checkpoint
 
@@ -82,7 +82,7 @@ def new_partition(feed: Feed) -> Partition:
     for i, category in enumerate(feed.categories):
         for code, value in enumerate(category.values or ()):
             raw = value.encode()[:MAX_CATEGORY_BYTES]
-            categories.count[i] = code + 1
+            categories.known[i] = code + 1
             categories.hash[i, code] = hash_text(value)
             categories.length[i, code] = len(raw)
             categories.text[i, code, : len(raw)] = np.frombuffer(raw, np.uint8)

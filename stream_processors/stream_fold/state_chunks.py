@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from contracts.errors import StateError
@@ -36,7 +38,7 @@ def entities_from_chunks(chunks: Mapping[str, bytes], count: int, slots: int, wi
         if len(data) != (last - first) * width * 8:
             raise StateError(f"chunk {_rows_name(chunk)} holds {len(data)} bytes where the definition needs {(last - first) * width * 8}")
         entities.W[first:last] = np.frombuffer(data, "<i8").reshape(last - first, width)
-    rebuild_index(entities.index, entities.W, count)
+    rebuild_index(entities.slots, entities.W, count)
     return entities
 
 
@@ -75,7 +77,7 @@ def group_scores_from_bytes(chunks: Mapping[str, bytes]) -> GroupScores:
     return group
 
 
-def _arrays(partition: Partition) -> list[np.ndarray]:  # type: ignore[type-arg]
+def _arrays(partition: Partition) -> list[NDArray[Any]]:
     return [partition.P, partition.evicted, *partition.categories]
 
 

@@ -53,7 +53,9 @@ async def read_portions(consumer: AIOKafkaConsumer, topic: str, partition: int, 
 async def read_batches(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, end: int) -> AsyncIterator[RawBatch]:
     """The same as batches for a fold."""
     async for records in read_portions(consumer, topic, partition, start, end):
-        yield raw_batch([r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records])
+        yield raw_batch(
+            [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
+        )
 
 
 def as_published(records: list[Any], prefix: str, first: int, end: int) -> list[Published]:

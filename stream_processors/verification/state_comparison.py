@@ -37,13 +37,17 @@ async def compare_state(place: Place, fold: LogFold, progress: Progress, checkpo
     return StateComparison({"chunks": len(chunks), "vectors": served, "expired": expired}, differences)
 
 
-async def _compare_vectors(name: str, place: Place, fold: LogFold, checkpoint: Checkpoint, redis: Redis, differences: list[str]) -> tuple[int, int]:
+async def _compare_vectors(
+    name: str, place: Place, fold: LogFold, checkpoint: Checkpoint, redis: Redis, differences: list[str]
+) -> tuple[int, int]:
     reader = PartitionReader(redis, place.feed.name, place.store_name)
     everything = fold.everything_served()
     same = expired = 0
     for start in range(0, len(everything.entities), PORTION):
         entities = everything.entities[start : start + PORTION]
-        for entity, expected, found in zip(entities, everything.vectors[start : start + PORTION], await reader.vectors(entities), strict=True):
+        for entity, expected, found in zip(
+            entities, everything.vectors[start : start + PORTION], await reader.vectors(entities), strict=True
+        ):
             if found is None:
                 expired += 1
             elif found == expected:

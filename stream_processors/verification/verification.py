@@ -107,7 +107,9 @@ class _Verifier:
         compared = {"read": progress.read} | {kind: output.comparison.same for kind, output in outputs.items()}
         differences = [line for output in outputs.values() for line in output.comparison.differences]
         state = await compare_state(place, fold, progress, checkpoint, self._redis)
-        return PlaceReport(name, generation.generation, progress.start_offset, end, compared | state.compared, differences + state.differences)
+        return PlaceReport(
+            name, generation.generation, progress.start_offset, end, compared | state.compared, differences + state.differences
+        )
 
     async def _range(self, place: Place) -> tuple[Switch, Checkpoint]:
         """The generation to fold again, and the checkpoint up to which."""

@@ -14,7 +14,14 @@ from streamgauge.commands.options import feed_option, feeds_of, json_option, pla
 @click.command("check")
 @plant_argument
 @feed_option
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=100.0, show_default=True, metavar="EVENTS_PER_S", help="Readings a second of the whole feed.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=100.0,
+    show_default=True,
+    metavar="EVENTS_PER_S",
+    help="Readings a second of the whole feed.",
+)
 @click.option("--entities", type=click.IntRange(min=1), default=100, show_default=True, help="Entities of the whole feed.")
 @json_option
 def command(plant: Path, feed: str | None, rate: float, entities: int, as_json: bool) -> None:
@@ -44,7 +51,14 @@ def _show(name: str, item: dict[str, Any], rate: float, entities: int) -> None:
     for what, size in item["bytes"].items():
         sizes.add_row(what.replace("_", " "), f"{size:,}")
     console.print(sizes)
-    budget = Table("source", "false alarms a week", "e-value an entity must reach", "why", title=f"Budget: {item['false_alarms_per_week']:g} false alarms a week", title_justify="left")
+    budget = Table(
+        "source",
+        "false alarms a week",
+        "e-value an entity must reach",
+        "why",
+        title=f"Budget: {item['false_alarms_per_week']:g} false alarms a week",
+        title_justify="left",
+    )
     for source, row in item["budget"].items():
         budget.add_row(source, f"{row['false_alarms_per_week']:.3g}", f"1e{row['log10_threshold']:g}", row["reason"])
     console.print(budget)

@@ -39,7 +39,20 @@ def _show(name: str, status: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{name}: {'balanced' if status['balanced'] else 'NOT BALANCED'}", title_justify="left")
-    columns = ["partition", "generation", "start_offset", "end_offset", "read", "folded", "duplicate", "late", "dead_lettered", "control", "gaps", "lag"]
+    columns = [
+        "partition",
+        "generation",
+        "start_offset",
+        "end_offset",
+        "read",
+        "folded",
+        "duplicate",
+        "late",
+        "dead_lettered",
+        "control",
+        "gaps",
+        "lag",
+    ]
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right")
     for row in status["partitions"]:

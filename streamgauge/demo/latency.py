@@ -70,4 +70,4 @@ def percentiles(values: list[float]) -> dict[str, float | None]:
 
 
 if __name__ == "__main__":
-    watch(*sys.argv[1:4], entities=sys.argv[4:])
+    watch(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])

@@ -34,7 +34,8 @@ class Report:
         totals = {name: status["totals"] for name, status in outcome.statuses.items()}
         return {
             "feeds": {
-                name: {key: totals[name][key] for key in TOTALS} | {"balanced": status["balanced"]} for name, status in outcome.statuses.items()
+                name: {key: totals[name][key] for key in TOTALS} | {"balanced": status["balanced"]}
+                for name, status in outcome.statuses.items()
             },
             "planted": [self._planted(item) for item in self.found],
             "incidents": sum(alert.status == "opened" for alert in self._alerts),
@@ -52,7 +53,9 @@ class Report:
         planted, alert = item.planted, item.alert
         cadence_events = None
         if alert is not None:
-            cadence_events = sum(1 for entity, at in self._outcome.handed_over if entity == planted.entity and planted.start <= at <= alert.event_time)
+            cadence_events = sum(
+                1 for entity, at in self._outcome.handed_over if entity == planted.entity and planted.start <= at <= alert.event_time
+            )
         return {
             "kind": planted.kind,
             "entity": planted.entity,
@@ -74,7 +77,9 @@ class Report:
             table.add_row(*_row(item))
         console.print(table)
         for alert in self.false:
-            console.print(f"[yellow]false incident:[/] {format_event_time(alert.event_time)} {alert.kind} {alert.sentence}", highlight=False)
+            console.print(
+                f"[yellow]false incident:[/] {format_event_time(alert.event_time)} {alert.kind} {alert.sentence}", highlight=False
+            )
         console.print(self._water())
         self._figures(console)
 
@@ -84,7 +89,11 @@ class Report:
         for column in ("when", "labelled", "incident"):
             table.add_column(column)
         rows = [(first, f"{what}, {(last - first) // 3_600_000_000 + 1} h", "") for what, first, last in labelled_anomalies()]
-        rows += [(alert.event_time, "", f"{alert.kind}: {alert.sentence}") for alert, _ in self._outcome.alerts["water"] if alert.status == "opened"]
+        rows += [
+            (alert.event_time, "", f"{alert.kind}: {alert.sentence}")
+            for alert, _ in self._outcome.alerts["water"]
+            if alert.status == "opened"
+        ]
         for at, label, incident in sorted(rows):
             table.add_row(format_event_time(at)[:16], label, incident)
         return table

@@ -204,7 +204,9 @@ def _values(servers: Any, topic: str) -> list[bytes]:
 
     place = TopicPartition(topic, 0)
     end = end_offsets([place], servers.kafka)[place]
-    consumer = KafkaConsumer(**servers.kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
+    consumer = KafkaConsumer(
+        **servers.kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
     try:
         consumer.assign([place])
         values: list[bytes] = []
@@ -213,5 +215,3 @@ def _values(servers: Any, topic: str) -> list[bytes]:
         return values
     finally:
         consumer.close()
-
-

@@ -30,7 +30,7 @@ def water_records() -> Batch:
     from river.datasets import WaterFlow
 
     times, values = [], []
-    for x, flow in WaterFlow():
+    for x, flow in WaterFlow():  # type: ignore[no-untyped-call]
         moment = x["Time"].astimezone(UTC)
         delta = moment - EPOCH
         times.append((delta.days * 86_400 + delta.seconds) * 1_000_000)

@@ -65,14 +65,14 @@ class Fleet:
             buffer: EvidenceBuffer = new_evidence_buffer(max(4096, chunk.size // 4))
             states = np.isnan(chunk).astype(np.int8)
             drive(self.F, self.W, self.cells, START, self.cadence, chunk, states, buffer, self.step)
-            for row in range(buffer.count[0]):
+            for row in range(buffer.used[0]):
                 source, log10_e = Source(buffer.source[row]), buffer.numbers[row, LOG10_E]
                 key = (int(buffer.slot[row]), int(source), int(buffer.field[row]))
                 if key in self.open and log10_e < 1.0:
                     self.open.remove(key)
                 if key not in self.open and log10_e >= self.asked[source]:
                     self.open.add(key)
-                    openings.append(Opening(self.step + int(buffer.index[row]), key[0], source, key[2], log10_e))
+                    openings.append(Opening(self.step + int(buffer.row[row]), key[0], source, key[2], log10_e))
             self.step += len(chunk)
         return openings
 

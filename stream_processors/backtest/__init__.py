@@ -1,0 +1,1 @@
+"""The same folds over columns in memory: no broker, no store, no wall clock."""
