@@ -23,16 +23,18 @@ END_SECONDS = 30.0  # a broker that has just started answers fetches late
 async def end_offset(consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
     """The offset after the last record of one partition, records of open transactions and control records included.
 
-    `consumer` belongs to no group; afterwards it is assigned to `place` alone, at an undefined position: seek it.
+    `consumer` belongs to no group; before and afterwards it is assigned to nothing: a fetch that waits at the end of a log
+    would hold back every answer behind it on the same connection, 0.1 s each.
 
     Raises:
         ServerUnavailable: the broker did not answer a fetch in time.
     """
+    consumer.assign([])
     first = (await consumer.beginning_offsets([place]))[place]
     listed = int((await consumer.end_offsets([place]))[place])
     if listed <= first:
         return listed
-    consumer.assign([place])  # anew: a high watermark of an earlier fetch is forgotten
+    consumer.assign([place])
     consumer.seek(place, listed - 1)
     deadline = asyncio.get_running_loop().time() + END_SECONDS
     while (end := consumer.highwater(place)) is None:
@@ -41,6 +43,7 @@ async def end_offset(consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
             raise ServerUnavailable(
                 f"{place.topic} partition {place.partition}: Kafka did not tell where it ends within {END_SECONDS:.0f} s"
             )
+    consumer.assign([])
     return max(listed, int(end))
 
 
