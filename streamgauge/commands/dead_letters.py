@@ -32,9 +32,8 @@ def command(plant: Path, feed: str | None, kafka: str | None, as_json: bool, red
     for item in feeds:
         if redrive:
             done = redrive_dead_letters(item, servers.kafka)
-            click.echo(
-                f"{item.name}: {done.sent} sent again, {done.late} late ones left to: streamgauge backfill --late, {done.gone} no longer in Kafka"
-            )
+            late = f"{done.late} late ones left to: streamgauge backfill --late"
+            click.echo(f"{item.name}: {done.sent} sent again, {late}, {done.gone} no longer in Kafka")
             continue
         count = 0
         for letter in read_dead_letters(item, servers.kafka):

@@ -56,8 +56,8 @@ class View:
         elif now - self._line_at > LINE_SECONDS:
             self._line_at = now
             lag = sum(status["totals"]["lag"] for status in statuses.values())
-            line = f"  {format_event_time(event_time)[:16]}  {folded:,} records folded, {self._rate:,.0f}/s, lag {lag:,}, {len(self.incidents)} incidents"
-            self._console.print(line, highlight=False)
+            figures = f"{folded:,} records folded, {self._rate:,.0f}/s, lag {lag:,}, {len(self.incidents)} incidents"
+            self._console.print(f"  {format_event_time(event_time)[:16]}  {figures}", highlight=False)
 
     def _table(self, statuses: dict[str, dict[str, Any]], event_time: int) -> Table:
         table = Table(title=f"event time {format_event_time(event_time)[:16]} · {self._rate:,.0f} records/s", title_justify="left")
