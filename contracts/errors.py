@@ -37,3 +37,7 @@ class NotCheckable(StreamgaugeError):
 
 class ModelError(StreamgaugeError):
     """A model cannot be built, carried or read back; the message lists what is allowed."""
+
+
+class HistoryError(StreamgaugeError):
+    """The Parquet history does not hold what was asked of it; the message says what it holds and what would complete it."""

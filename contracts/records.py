@@ -34,6 +34,7 @@ class Score(msgspec.Struct, kw_only=True, omit_defaults=True):
     p_value: float | None  # conformal, against the entity's own recent scores; null while there are too few
     model: str  # name/version
     flags: list[str] = []  # out_of_order, partial, accuracy
+    as_of: int | None = None  # out_of_order only: the entity's newest event time, of which the vector speaks; else it is event_time
 
 
 class DeadLetter(msgspec.Struct, kw_only=True):

@@ -26,6 +26,7 @@ _P_VALUE = _text(',"p_value":')
 _MODEL = _text(',"model":"')
 _NULL = _text("null")
 _FLAGS = _text(',"flags":[')
+_AS_OF = _text(',"as_of":')
 _FLAG_NAMES = (_text('"out_of_order"'), _text('"accuracy"'), _text('"partial"'))
 
 
@@ -133,6 +134,9 @@ def write_scores(prefix, model, columns, rows, out, ends):  # type: ignore[no-un
             at = put_bytes(out, at, model)
             out[at] = 34
             at = put_flags(out, at + 1, rows.flags[row])
+            if rows.flags[row] & OUT_OF_ORDER:
+                at = put_bytes(out, at, _AS_OF)
+                at = put_integer(out, at, rows.as_of[row])
             out[at] = 125
             at += 1
         ends[row] = at
