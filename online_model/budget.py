@@ -8,8 +8,9 @@ source's share and no more; the shares sum to one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from decimal import ROUND_CEILING, Decimal, localcontext
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 import msgspec
@@ -83,12 +84,22 @@ def _statistic_readings(readings_per_week: float | None, cells: Mapping[str, flo
 
 
 def _log10_threshold(readings: float, feed: Feed, share: int) -> float:
-    """Rounded up to 0.01, so that a rate that trembles does not move it. Decimal's log10 is correctly rounded everywhere."""
+    """Rounded up to 0.01, so that a rate that trembles does not move it. A look into a table, as every summary asks 16 times."""
+    wanted = max(readings, 1.0) * 10_000.0 / (feed.false_alarms_per_week * share)
+    return max(bisect_left(_POWERS, wanted) / 100.0, LOWEST_LOG10)
+
+
+def _powers() -> list[float]:
+    """10^(k / 100) for k = 0, 1, …, up to 10^30, which no rate reaches; each the double nearest to it."""
     with localcontext() as context:
-        context.prec = 28
-        wanted = Decimal(max(readings, 1.0)) * 10_000 / (Decimal(feed.false_alarms_per_week) * share)
-        hundredths = (wanted.log10() * 100).to_integral_value(ROUND_CEILING)
-        return max(float(hundredths / 100), LOWEST_LOG10)
+        context.prec = 60
+        root, powers = Decimal(10) ** (Decimal(1) / 100), [Decimal(1)]
+        for k in range(1, 3_001):
+            powers.append(powers[-1] * root if k % 100 else Decimal(10) ** (k // 100))
+        return [float(power) for power in powers]
+
+
+_POWERS = _powers()
 
 
 class PartitionRate(msgspec.Struct, array_like=True):
