@@ -21,7 +21,7 @@ def fleet_feed(budget: float) -> Feed:
     """One number field, one short window, one feature; the detectors and the anomaly model are the defaults."""
     field = Number("x", features=["mean"])
     return Feed(
-        "fleet", entity="e", time="t", fields=[field], windows=["6m"], lateness="2m", time_features=False, false_alarms_per_week=budget
+        "fleet", entity="e", time="t", fields=[field], windows=["1h"], lateness="2m", time_features=False, false_alarms_per_week=budget
     )
 
 
