@@ -60,9 +60,11 @@ def ensure_topics(feed: Feed, settings: KafkaSettings) -> FeedTopics:
         events = _describe(client, [wanted["events"].name])[wanted["events"].name]
         wanted = _fit_to_events(wanted, events, _configs(client, [events.name])[events.name])
         _create(client, list(wanted.values()))
-        _add_partitions(client, [wanted[kind] for kind in AS_EVENTS])
         names = [topic.name for topic in wanted.values()]
-        found, configs = _describe(client, names), _configs(client, names)
+        found = _describe(client, names)
+        if _add_partitions(client, [wanted[kind] for kind in AS_EVENTS], found):
+            found = _describe(client, names)
+        configs = _configs(client, names)
         findings = [line for kind, topic in wanted.items() for line in _findings(kind, topic, found[topic.name], configs[topic.name])]
         return FeedTopics({kind: found[topic.name] for kind, topic in wanted.items()}, tuple(findings))
     except KafkaError as error:
@@ -134,14 +136,14 @@ def _longer(one: str, other: str) -> bool:
     return other != "-1" and (one == "-1" or int(one) > int(other))
 
 
-def _add_partitions(client: Any, topics: list[Topic]) -> None:
-    existing = _existing(client, [topic.name for topic in topics])
-    short = {topic.name: topic.partitions for topic in topics if existing[topic.name].partitions < topic.partitions}
-    if not short:
-        return
+def _add_partitions(client: Any, topics: list[Topic], found: Mapping[str, TopicState]) -> bool:
+    """Give topics the partitions that they lack; whether there were any to add."""
+    short = {topic.name: topic.partitions for topic in topics if found[topic.name].partitions < topic.partitions}
     # another process was faster, or the embedded broker cannot: the comparison that follows tells
     with contextlib.suppress(InvalidPartitionsError, IncompatibleBrokerVersion):
-        client.create_partitions(short)
+        if short:
+            client.create_partitions(short)
+    return bool(short)
 
 
 def _configs(client: Any, names: Collection[str]) -> dict[str, dict[str, str]]:

@@ -23,11 +23,12 @@ def test_all_topics_are_made_with_the_expected_partitions_and_nothing_to_report(
 
 
 def test_racing_processes_agree(servers: Servers) -> None:
-    """Four creations at once, and one more afterwards, return the same topics and raise nothing."""
-    with ThreadPoolExecutor(4) as pool:
-        racing = list(pool.map(lambda _: ensure_topics(feed("topics-race"), servers.kafka), range(4)))
-    again = ensure_topics(feed("topics-race"), servers.kafka)
-    assert all(one == again for one in racing)
+    """Six creations at once, four times over, and one more afterwards, return the same topics and raise nothing."""
+    for name in ("topics-race-a", "topics-race-b", "topics-race-c", "topics-race-d"):
+        with ThreadPoolExecutor(6) as pool:
+            racing = list(pool.map(lambda _, name=name: ensure_topics(feed(name), servers.kafka), range(6)))
+        again = ensure_topics(feed(name), servers.kafka)
+        assert all(one == again for one in racing)
 
 
 def test_settings_found_otherwise_are_reported(servers: Servers) -> None:
