@@ -60,14 +60,16 @@ class PartitionRunner:
         generation = current_generation(recorded, place.topic, place.partition)
         checkpoint = await self._restore(taken)
         cause = _why_new_generation(place, self.fold.version, generation, checkpoint, bounds)
+        self._topic_id = bounds.topic_id
+        if checkpoint is not None:
+            self._publisher.ends |= checkpoint.manifest.output_ends
         if cause:
             await self._begin(cause, generation, checkpoint, bounds)
         else:
             assert generation is not None
             await self._go_on(generation.switch, checkpoint)
+            await self._find_published(tail)
         await self._serve_everything()
-        self._topic_id = bounds.topic_id
-        await self._find_published(tail, checkpoint.manifest.output_ends if checkpoint and not cause else {})
         self.checkpointed_at = time.monotonic()
         return self.progress.next_offset
 
@@ -117,7 +119,6 @@ class PartitionRunner:
         manifest = checkpoint.manifest
         self.fold.restore(checkpoint.chunks)
         self.progress = Progress(generation.from_offset, manifest.offset, manifest.counters["read"], manifest.counters["gaps"])
-        self._publisher.ends |= manifest.output_ends
 
     async def _serve_everything(self) -> None:
         """Also raises the generation that readers believe; values are absolute, so writing them again changes nothing."""
@@ -126,11 +127,11 @@ class PartitionRunner:
         if everything.created:
             await self._store.serve_directory(self.generation, everything.created)
 
-    async def _find_published(self, tail: AIOKafkaConsumer, known: dict[tuple[str, int], int]) -> None:
-        """Finds which outputs from here on stand on their topics already."""
+    async def _find_published(self, tail: AIOKafkaConsumer) -> None:
+        """Finds which outputs from here on stand on their topics already; of a generation just begun there are none."""
         prefix = self.place.id_prefix(self.generation)
         for kind, (topic, partition) in self.place.outputs.items():
-            found, end = await published_ids(tail, topic, partition, known.get((topic, partition), 0), prefix)
+            found, end = await published_ids(tail, topic, partition, self._publisher.ends.get((topic, partition), 0), prefix)
             self._suppressed[kind] = {i for i in found if i[0] >= self.progress.next_offset}
             self._publisher.ends[topic, partition] = end
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import click
 
 
+PLAIN_WIDTH = 160  # of tables where there is no terminal: at 80 every sentence is a column of words
+
+
 @click.command("demo")
 @click.option("--seconds", type=click.IntRange(min=20), default=120, show_default=True, help="Length of the live part.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Decides what is planted where.")
@@ -23,6 +26,8 @@ def command(seconds: int, seed: int, report: Path | None, no_browser: bool) -> N
 
     del no_browser  # there is no page yet; scripts that will not want one can say so today
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
     with View(console) as view:
         outcome = Demo(seconds, seed, view.say, view.watch, view.incidents).run()
     found = Report(outcome)
