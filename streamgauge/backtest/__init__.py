@@ -1,0 +1,1 @@
+"""`streamgauge backtest`: files in, scores and alerts in files out."""
