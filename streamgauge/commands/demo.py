@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-
 PLAIN_WIDTH = 160  # of tables where there is no terminal: at 80 every sentence is a column of words
 
 
