@@ -22,13 +22,15 @@ def write_scores_file(path: Path, history: History, rows: RowResults, alarm: U8)
     Score and p-value are the texts of the score records: six decimals at the most; empty where there is none. A row of
     which entity or time could not be read has none.
     """
-    names = pa.array([_quoted(name.decode()) for name in history.names], pa.string())
+    names = pa.array([name.decode() for name in history.names], pa.string())
     outcomes = pa.array([outcome.name.lower() for outcome in Outcome])
     schema = pa.schema(
         [("row", pa.int64()), ("entity", pa.string()), ("event_time", pa.string()), ("outcome", pa.string()),
          ("score", pa.float64()), ("p_value", pa.float64()), ("alarm", pa.uint8())]
     )  # fmt: skip
-    options = pyarrow.csv.WriteOptions(quoting_style="none", include_header=False)
+    # Arrow quotes all texts or none, and none is what people expect to see where it can be had
+    quoting = "needed" if any(sign in name for name in history.names for sign in b',"\r\n') else "none"
+    options = pyarrow.csv.WriteOptions(quoting_style=quoting, include_header=False)
     with path.open("wb") as file:
         file.write((",".join(schema.names) + "\n").encode())
         with pyarrow.csv.CSVWriter(file, schema, write_options=options) as writer:
@@ -59,8 +61,3 @@ def _iso(history: History, part: slice) -> pa.Array:
 
 def _numbers(values: F64) -> pa.Array:
     return pa.array(values, mask=np.isnan(values))
-
-
-def _quoted(text: str) -> str:
-    """A name as a cell of a CSV file (RFC 4180)."""
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
