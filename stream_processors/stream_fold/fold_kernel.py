@@ -149,8 +149,8 @@ def code_of(categories, field, columns, row):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def place_entity(plan, entities, partition, order, columns, row, out):  # type: ignore[no-untyped-def]
-    """A slot for an entity not known: the next free one, or that of the entity longest unread. −GROW, −ORDER ask for room."""
+def place_entity(plan, entities, partition, order, columns, row, out, buffer):  # type: ignore[no-untyped-def]
+    """A slot for an entity not known: the next free one, or that of the entity longest unread. Below 0: why to stop."""
     P, W, F = partition.P, entities.W, entities.F
     start = columns.entity_end[row - 1] if row else 0
     end = columns.entity_end[row]
@@ -161,6 +161,8 @@ def place_entity(plan, entities, partition, order, columns, row, out):  # type: 
             return -GROW
         P[word.ENTITIES] += 1
     else:
+        if buffer.used[0]:
+            return -EVIDENCE_FULL  # evidence in the buffer may be about the entity that gives up its slot
         slot = longest_unread(W, order.slot, order.offset, order.next)
         if slot < 0:
             return -ORDER
@@ -193,7 +195,7 @@ def decide(plan, entities, partition, order, columns, row, out, buffer):  # type
     known = slot >= 0
     if not known:
         if not ahead and time >= dig_up_floor(partition.evicted, P, columns.entity_hash[row]):
-            slot = place_entity(plan, entities, partition, order, columns, row, out)
+            slot = place_entity(plan, entities, partition, order, columns, row, out, buffer)
             if slot < 0:
                 return slot
             out.created[out.counts[1]] = row

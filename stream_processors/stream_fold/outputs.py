@@ -50,9 +50,10 @@ class OutputWriter:
         if len(folded):
             records["scores"] = self._scores(columns, rows, folded, names)
         if len(folded) < columns.n:
-            letters = [self._dead_letter(columns, raw, rows, int(row)) for row in np.flatnonzero(rows.reason)]
+            letters = np.flatnonzero(rows.reason).tolist()
             if letters:
-                records["dead-letters"] = letters
+                originals = None if raw is None else _Originals(raw)
+                records["dead-letters"] = [self._dead_letter(columns, originals, rows, row) for row in letters]
         if evidence_records := self.hand_out_evidence():
             records["evidence"] = evidence_records
         served = np.sort(rows.served[: rows.counts[0]])
@@ -90,12 +91,9 @@ class OutputWriter:
             for row, offset in zip(folded.tolist(), columns.offset[folded].tolist(), strict=True)
         ]
 
-    def _dead_letter(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs, row: int) -> OutRecord:
+    def _dead_letter(self, columns: Columns, originals: _Originals | None, rows: RowOutputs, row: int) -> OutRecord:
         offset, reason, field = int(columns.offset[row]), Reason(int(rows.reason[row])), int(columns.reason_field[row])
-        key = value = None
-        if raw is not None:
-            key = None if raw.key_null[row] else _Slices(raw.keys, raw.key_end)[row]
-            value = None if raw.value_null[row] else _Slices(raw.values, raw.value_end)[row]
+        key, value = (None, None) if originals is None else originals.of(row)
         letter = DeadLetter(
             id=self._id(offset, "dead-letter", 0),
             reason=reason.code,
@@ -177,6 +175,21 @@ class _Slices:
 
     def __getitem__(self, row: int) -> bytes:
         return self._bytes[self._ends[row] : self._ends[row + 1]]
+
+
+class _Originals:
+    """Keys and values of a batch by row; cut out once, since a flood of dead letters would copy the batch for each of them."""
+
+    def __init__(self, raw: RawBatch) -> None:
+        self._raw = raw
+        self._keys, self._values = _Slices(raw.keys, raw.key_end), _Slices(raw.values, raw.value_end)
+
+    def of(self, row: int) -> tuple[bytes | None, bytes | None]:
+        """(key, value), None where null."""
+        return (
+            None if self._raw.key_null[row] else self._keys[row],
+            None if self._raw.value_null[row] else self._values[row],
+        )
 
 
 def _number(value: float) -> float | None:
