@@ -1,0 +1,144 @@
+"""The files of the Parquet history: how they are named, cut, listed and written whole, under any fsspec URL.
+
+``<url>/<feed>/scores/revision-0/generation-1/partition-0/000000010000.parquet`` holds the scores of the source offsets
+10,000 ≤ offset < 20,000 of that generation and partition, all of them and no other: a file's bytes do not depend on who
+wrote it when. Other logs (events, labels, switches) stand at ``<url>/<feed>/<log>/partition-0/…``, cut by their own offsets.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+import msgspec
+
+from contracts.errors import SettingsError
+
+CUT = 10_000
+"""Source offsets of a file. More would hold too much of each partition in memory until the cut is reached (10,000 rows of
+100 features are 8 MB), fewer would make files whose footers are larger than their rows."""
+
+DEFAULT_URL = "history"
+VARIABLE = "STREAMGAUGE_HISTORY"
+
+_SCORES = re.compile(r"revision-(\d+)/generation-(\d+)/partition-(\d+)/(\d{12})\.parquet")
+_LOG = re.compile(r"partition-(\d+)/(\d{12})\.parquet")
+_MARK = re.compile(r"revision-(\d+)/generation-(\d+)/complete\.json")
+
+
+class ScoreFile(NamedTuple):
+    """One file of scores: rows of source offsets first ≤ offset < first + CUT."""
+
+    revision: int
+    generation: int
+    partition: int
+    first: int
+    path: str
+
+    @property
+    def end(self) -> int:
+        """The cut at which the file ends."""
+        return self.first + CUT
+
+
+class LogFile(NamedTuple):
+    """One file of another log, cut by the log's own offsets."""
+
+    partition: int
+    first: int
+    path: str
+
+
+def resolve_history(to: str | None) -> str:
+    """The URL given, else STREAMGAUGE_HISTORY, else the directory ``history``."""
+    return to or os.environ.get(VARIABLE) or DEFAULT_URL
+
+
+def cut_of(offset: int) -> int:
+    """First offset of the file that holds `offset`."""
+    return offset // CUT * CUT
+
+
+class HistoryFiles:
+    """The files under one URL.
+
+    Raises:
+        SettingsError: no such kind of URL, or the package that reads it is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise SettingsError(f"history at {url}: {error}; write a directory, or a URL that fsspec reads") from error
+        self.url = url
+        self.root = root.rstrip("/")
+        self._local = "file" in ([self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol)
+
+    def scores_path(self, feed: str, revision: int, generation: int, partition: int, first: int) -> str:
+        """Where the scores of a cut stand."""
+        return f"{self.root}/{feed}/scores/revision-{revision}/generation-{generation}/partition-{partition}/{first:012d}.parquet"
+
+    def log_path(self, feed: str, log: str, partition: int, first: int) -> str:
+        """Where a cut of another log stands."""
+        return f"{self.root}/{feed}/{log}/partition-{partition}/{first:012d}.parquet"
+
+    def mark_path(self, feed: str, revision: int, generation: int) -> str:
+        """Where it is said that a backfill of this revision and generation is complete, and what it was made from."""
+        return f"{self.root}/{feed}/scores/revision-{revision}/generation-{generation}/complete.json"
+
+    def scores(self, feed: str) -> list[ScoreFile]:
+        """Every file of scores, in the order of revision, generation, partition, offset."""
+        found = [(path, _SCORES.fullmatch(name)) for path, name in self._names(f"{feed}/scores")]
+        return sorted(ScoreFile(int(m[1]), int(m[2]), int(m[3]), int(m[4]), path) for path, m in found if m)
+
+    def log(self, feed: str, log: str) -> list[LogFile]:
+        """Every file of another log, in the order of partition and offset."""
+        found = [(path, _LOG.fullmatch(name)) for path, name in self._names(f"{feed}/{log}")]
+        return sorted(LogFile(int(m[1]), int(m[2]), path) for path, m in found if m)
+
+    def complete(self, feed: str) -> dict[tuple[int, int], Any]:
+        """What backfills are complete, by (revision, generation), each with what it was made from."""
+        found = [(path, _MARK.fullmatch(name)) for path, name in self._names(f"{feed}/scores")]
+        return {(int(match[1]), int(match[2])): msgspec.json.decode(self.read(path)) for path, match in found if match}
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a file."""
+        return bytes(self._fs.cat_file(path))
+
+    def open(self, path: str) -> Any:
+        """A file for pyarrow to read parts of."""
+        return self._fs.open(path, "rb")
+
+    def exists(self, path: str) -> bool:
+        """Whether the file is there."""
+        self._fs.invalidate_cache()
+        return bool(self._fs.exists(path))
+
+    def remove(self, path: str) -> None:
+        """Takes a file away, if it is there."""
+        if self.exists(path):
+            self._fs.rm_file(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Puts a file whole: locally by a rename after its bytes are on the disk, elsewhere by one put."""
+        if not self._local:
+            self._fs.pipe_file(path, data)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the name without the bytes
+        part.replace(target)
+
+    def _names(self, below: str) -> list[tuple[str, str]]:
+        """(path, name below that directory) of every file there."""
+        self._fs.invalidate_cache()  # another process may have written since
+        root = f"{self.root}/{below}"
+        return [(path, path[len(root) :].lstrip("/")) for path in self._fs.find(root)]

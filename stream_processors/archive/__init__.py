@@ -1,0 +1,1 @@
+"""The inference log as Parquet: the archiver, and the log's tail for readers (docs/history.md)."""

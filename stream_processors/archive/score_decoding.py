@@ -1,0 +1,77 @@
+"""Records of `<feed>.scores` as columns of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from contracts.definition import Feed
+from contracts.records import Score
+from feature_store.history_rows import HistoryRows, vectors_of
+
+_MANY = msgspec.json.Decoder(list[Score])
+_ONE = msgspec.json.Decoder(Score)
+
+
+class ScoreRecord(NamedTuple):
+    """One record and where its id says that it comes from."""
+
+    generation: int
+    partition: int
+    offset: int  # of the event
+    score: Score
+    vector: bytes | None
+    position: int  # on the topic
+
+
+def decode_scores(
+    feed: Feed, values: Sequence[bytes | None], vectors: Sequence[bytes | None], positions: Sequence[int]
+) -> list[ScoreRecord]:
+    """Records in their order; what is no score of this feed (a stranger's record) is passed over."""
+    out = []
+    for score, vector, position in zip(_decoded(values), vectors, positions, strict=True):
+        if score is None:
+            continue
+        parts = score.id.split("/")
+        if len(parts) == 6 and parts[0] == feed.name and parts[4] == "score":
+            out.append(ScoreRecord(int(parts[1]), int(parts[2]), int(parts[3]), score, vector, position))
+    return out
+
+
+def history_rows(feed: Feed, records: Sequence[ScoreRecord], where: str) -> HistoryRows:
+    """Records of one generation and partition as columns; raises HistoryError where a vector does not fit the definition."""
+    scores = [record.score for record in records]
+    n = len(scores)
+    values, logged = vectors_of(feed, [record.vector for record in records], where)
+    event_time = np.fromiter((score.event_time for score in scores), np.int64, n)
+    as_of = np.fromiter((score.event_time if score.as_of is None else score.as_of for score in scores), np.int64, n)
+    return HistoryRows(
+        [score.entity for score in scores],
+        event_time,
+        as_of,
+        np.fromiter((record.offset for record in records), np.int64, n),
+        np.array([score.score for score in scores], np.float64),
+        np.array([score.p_value for score in scores], np.float64),
+        [score.model for score in scores],
+        [",".join(score.flags) for score in scores],
+        logged,
+        values,
+    )
+
+
+def _decoded(values: Sequence[bytes | None]) -> list[Score | None]:
+    """One decode of all; one by one where a record is no score."""
+    try:
+        return list(_MANY.decode(b"[" + b",".join(values) + b"]"))  # type: ignore[arg-type]
+    except (msgspec.DecodeError, TypeError):
+        return [_one(value) for value in values]
+
+
+def _one(value: bytes | None) -> Score | None:
+    try:
+        return _ONE.decode(value or b"")
+    except msgspec.DecodeError:
+        return None

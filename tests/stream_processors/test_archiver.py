@@ -1,0 +1,140 @@
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts.definition import Feed
+from contracts.errors import SettingsError
+from contracts.settings import KafkaSettings, Servers
+from feature_store.history import read_history
+from feature_store.history_files import HistoryFiles
+from stream_processors.archive.archiver import Archiver
+from stream_processors.archive.log_tail import read_tail
+from tests.stream_processors.scores_log import begin_generation, events, fold_scores, make_feed, publish
+
+
+def archive(feed: Feed, kafka: KafkaSettings, to: Path, portion: int = 5_000, kinds: tuple[str, ...] = ("scores",)) -> int:
+    """Runs an archiver until it has read everything; returns the files it wrote."""
+    archiver = Archiver([feed], kafka, str(to), kinds, portion)
+    asyncio.run(archiver.run(idle=lambda: True))
+    return archiver.files_written
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*.parquet"))}
+
+
+def test_bytes_do_not_depend_on_portions_or_restarts(servers: Servers, tmp_path: Path) -> None:
+    """The same log gives the same files in large portions, in small ones, and in two runs with records added between."""
+    feed = make_feed("archive-bytes")
+    scores = fold_scores(feed, events(25_000))
+    begin_generation(feed, servers.kafka, 1, 0)
+    publish(feed, servers.kafka, scores[:12_000])
+    assert archive(feed, servers.kafka, tmp_path / "twice") == 1
+    publish(feed, servers.kafka, scores[12_000:])
+    assert archive(feed, servers.kafka, tmp_path / "twice", 700) == 1
+    assert archive(feed, servers.kafka, tmp_path / "twice") == 0
+    assert archive(feed, servers.kafka, tmp_path / "once", 100_000) == 2
+    assert contents(tmp_path / "twice") == contents(tmp_path / "once")
+    assert list(contents(tmp_path / "once")) == [
+        f"archive-bytes/scores/revision-0/generation-1/partition-0/{first:012d}.parquet" for first in (0, 10_000)
+    ]
+
+
+def test_rows_are_the_scores_and_the_vectors(servers: Servers, tmp_path: Path) -> None:
+    """Files and the log's tail together give every score record once, with the very numbers of its header."""
+    feed = make_feed("archive-rows")
+    scores = fold_scores(feed, events(15_000))
+    begin_generation(feed, servers.kafka, 1, 0)
+    publish(feed, servers.kafka, scores[:11_000])
+    publish(feed, servers.kafka, scores[10_500:])  # a repeat of 500
+    archive(feed, servers.kafka, tmp_path)
+    tail = asyncio.run(read_tail(feed, servers.kafka, str(tmp_path)))
+    frame = read_history(str(tmp_path), feed, tail=tail)
+    assert frame["offset"].tolist() == [record.offset for record in scores]
+    vectors = np.stack([np.frombuffer(record.headers[0][1]) for record in scores])
+    np.testing.assert_array_equal(frame[["x_count_1m", "x_mean_1m", "x_last"]].to_numpy(), vectors)
+    late = frame["flags"].str.contains("out_of_order")
+    assert late.any() and (frame["as_of"] > frame["event_time"])[late].all() and (frame["as_of"] == frame["event_time"])[~late].all()
+    assert tail.ends == {0: (1, scores[-1].offset + 1)}
+    assert len(read_history(str(tmp_path), feed)) == sum(record.offset < 10_000 for record in scores)
+
+
+def test_a_new_generation_ends_the_files_of_the_one_before(servers: Servers, tmp_path: Path) -> None:
+    """The rest of generation 1 is written when generation 2 is seen, and offsets without rows have empty files."""
+    feed = make_feed("archive-generations")
+    begin_generation(feed, servers.kafka, 1, 0)
+    publish(feed, servers.kafka, fold_scores(feed, events(500)))
+    begin_generation(feed, servers.kafka, 2, 500)
+    publish(feed, servers.kafka, fold_scores(feed, events(100, 500), 500, 2) + fold_scores(feed, events(100, 30_000), 30_000, 2))
+    assert archive(feed, servers.kafka, tmp_path) == 4
+    found = {(f.generation, f.first) for f in HistoryFiles(str(tmp_path)).scores(feed.name)}
+    assert found == {(1, 0), (2, 0), (2, 10_000), (2, 20_000)}
+    assert set(read_history(str(tmp_path), feed, end="2026-01-01T01:00Z")["generation"]) == {1, 2}
+
+
+def test_another_definition_is_not_archived(servers: Servers, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A generation folded with another definition is left out, and it is said so."""
+    feed = make_feed("archive-foreign")
+    begin_generation(feed, servers.kafka, 1, 0, "0123456789abcdef")
+    publish(feed, servers.kafka, fold_scores(feed, events(11_000)))
+    assert archive(feed, servers.kafka, tmp_path) == 0
+    assert "generation 1 was folded with definition 0123456789abcdef" in caplog.text
+
+
+def test_a_removed_file_is_written_again(servers: Servers, tmp_path: Path) -> None:
+    """A noted position is believed only where the files go as far as they went then."""
+    feed = make_feed("archive-removed")
+    begin_generation(feed, servers.kafka, 1, 0)
+    publish(feed, servers.kafka, fold_scores(feed, events(21_000)))
+    archive(feed, servers.kafka, tmp_path)
+    before = contents(tmp_path)
+    note = json.loads((tmp_path / feed.name / "scores" / "positions" / "partition-0.json").read_bytes())
+    assert (note["generation"], note["cut"]) == (1, 20_000) and 19_000 < note["position"] < 20_000
+    (tmp_path / list(before)[-1]).unlink()
+    assert archive(feed, servers.kafka, tmp_path) == 1
+    assert contents(tmp_path) == before
+
+
+def test_thinned_vectors_are_null(servers: Servers, tmp_path: Path) -> None:
+    """A row whose vector was not logged has null features and says so."""
+    feed = make_feed("archive-thinned", log_vectors="10s")
+    begin_generation(feed, servers.kafka, 1, 0)
+    publish(feed, servers.kafka, fold_scores(feed, events(10_100)))
+    archive(feed, servers.kafka, tmp_path)
+    frame = read_history(str(tmp_path), feed)
+    assert 0 < frame["logged"].sum() < len(frame)
+    assert frame["x_count_1m"].isna().equals(~frame["logged"])
+
+
+def test_events_are_archived_as_they_stand(servers: Servers, tmp_path: Path) -> None:
+    """`--what events` writes every record's bytes, cut by the log's own offsets; an unknown log is refused."""
+    import pyarrow.parquet as pq
+
+    from contracts.topics import events_topic
+    from stream_processors.log_fold import OutRecord
+    from stream_processors.runner.clients import plain_producer
+    from stream_processors.runner.publisher import Publisher
+
+    feed = make_feed("archive-events")
+    records = events(10_050)
+    begin_generation(feed, servers.kafka, 1, 0)
+
+    async def send() -> None:
+        producer = plain_producer(servers.kafka)
+        await producer.start()
+        try:
+            out = [OutRecord(i, 0, 0, key, value) for i, (key, value) in enumerate(records)]
+            await Publisher(producer, transactional=False).publish({events_topic(feed): out})
+        finally:
+            await producer.stop()
+
+    asyncio.run(send())
+    assert archive(feed, servers.kafka, tmp_path, kinds=("events",)) == 1
+    table = pq.read_table(tmp_path / feed.name / "events" / "partition-0" / "000000000000.parquet", partitioning=None)
+    assert table["offset"].to_pylist() == list(range(10_000))
+    assert table["value"].to_pylist() == [value for _, value in records[:10_000]]
+    with pytest.raises(SettingsError, match="choose from scores, events"):
+        Archiver([feed], servers.kafka, str(tmp_path), ["alerts"])
