@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from contracts.errors import Fenced
 from stream_processors.log_fold import OutRecord
 
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
@@ -25,6 +26,7 @@ class Publisher:
         """Sends all records, by topic; when it returns, every one of them is acknowledged (and committed).
 
         Raises:
+            Fenced: a later owner has a producer of the same transactional id.
             KafkaError: nothing may be checkpointed; a successor finds what was published and suppresses it.
         """
         if not any(records.values()):
@@ -32,13 +34,15 @@ class Publisher:
         if not self.transactional:
             await self._send(records)
             return
-        await self._producer.begin_transaction()
         try:
+            await self._producer.begin_transaction()
             await self._send(records)
+            await self._producer.commit_transaction()
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fenced("another owner has taken the partition: its transactional producer fenced this one") from error
         except BaseException:
             await self._abort()
             raise
-        await self._producer.commit_transaction()
 
     async def _abort(self) -> None:
         # a fenced or broken producer has nothing left to abort: the broker does it at the timeout
