@@ -97,7 +97,7 @@ def _pages(app: faust.App, metrics: WorkerMetrics) -> None:
         return view.text("ready\n" if ok else "no partitions yet\n", status=200 if ok else 503)
 
     async def numbers(view: View, request: Request) -> Response:
-        return view.bytes(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return view.bytes(metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     for path, page in (("/live/", live), ("/ready/", ready), ("/metrics/", numbers)):
         app.page(path)(page)

@@ -98,7 +98,8 @@ class Demo:
                 live_events, live_seconds = self._send_live(sender)
             finally:
                 reader.terminate()
-                seen = reader.communicate()[0].splitlines()
+                reader.wait()
+                seen = [line for line in self._seen_path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             self._stop_on_purpose(sender)
         statuses = self._wait_until_folded()
         retrain = len(_values(servers, topic_name(self._pumps, "retrain")))
@@ -145,10 +146,16 @@ class Demo:
         sender.send(events_topic(feed), batch.keys, batch.values)
         self._sent[feed.name] += len(batch.keys)
 
-    def _start_reader(self) -> subprocess.Popen[str]:
+    @property
+    def _seen_path(self) -> Path:
+        """Where the reader writes; a pipe that nobody reads meanwhile would stop it after 64 KB."""
+        return self._stack.directory / "seen.txt"
+
+    def _start_reader(self) -> subprocess.Popen[bytes]:
         entities = [f"pump-{i:02d}" for i in range(0, PUMPS, PUMPS // PROBES)]
         command = [sys.executable, "-m", "streamgauge.demo.latency", str(PLANT), self._pumps.name, self._stack.servers.redis, *entities]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with self._seen_path.open("wb") as seen:
+            return subprocess.Popen(command, stdout=seen)
 
     def _stop_on_purpose(self, sender: Sender) -> None:
         now_ms = time.time_ns() // 1_000_000
