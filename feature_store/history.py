@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from contracts.definition import Feed
 from contracts.errors import HistoryError
 from feature_store.feature_columns import feature_names
 from feature_store.history_files import HistoryFiles, ScoreFile
-from feature_store.history_rows import HEAD_NAMES, definition_of, history_schema
+from feature_store.history_rows import HEAD_NAMES, TIME, definition_of, history_schema
 
 ORDER = ("generation", "partition", "offset")
 LIVE, FILES = 0, 0  # the revision of what the worker folded; the generation of what was loaded from files
@@ -106,7 +107,7 @@ def of_definition(files: HistoryFiles, wanted: Iterable[ScoreFile], feed: Feed) 
     for file in wanted:
         key = file.revision, file.generation, file.partition
         if key not in found:
-            with files.open(file.path) as opened:
+            with _reading(files, file) as opened:
                 found[key] = definition_of(pq.read_schema(opened), file.path)
             if found[key] != feed.hash:
                 _log.warning("%s generation %d, partition %d, has definition %s: left out", feed.name, *key[1:], found[key])
@@ -117,11 +118,17 @@ def of_definition(files: HistoryFiles, wanted: Iterable[ScoreFile], feed: Feed) 
 
 def read_file(files: HistoryFiles, file: ScoreFile, names: Sequence[str], where: pc.Expression | None = None) -> pa.Table:
     """The rows of one file; raises HistoryError where it cannot be read."""
+    with _reading(files, file) as opened:
+        table: pa.Table = pq.read_table(opened, columns=[*HEAD_NAMES, *names], filters=where, partitioning=None)
+        return table
+
+
+@contextlib.contextmanager
+def _reading(files: HistoryFiles, file: ScoreFile) -> Iterator[Any]:
     try:
         with files.open(file.path) as opened:
-            table: pa.Table = pq.read_table(opened, columns=[*HEAD_NAMES, *names], filters=where, partitioning=None)
-            return table
-    except (pa.ArrowException, KeyError) as error:
+            yield opened
+    except (OSError, pa.ArrowException) as error:
         raise HistoryError(f"{file.path} cannot be read ({str(error).splitlines()[0]}); remove it and archive it again") from error
 
 
@@ -186,4 +193,4 @@ def _filter(entities: Collection[str] | None, start: Moment | None, end: Moment 
 def _scalar(moment: Moment) -> pa.Scalar:
     at = pd.Timestamp(moment)
     at = at.tz_localize("UTC") if at.tzinfo is None else at.tz_convert("UTC")
-    return pa.scalar(at.as_unit("us").value, pa.int64()).cast(pa.timestamp("us", "UTC"))
+    return pa.scalar(at.to_pydatetime(warn=False), TIME)
