@@ -107,7 +107,7 @@ def _emit(
     if cell[layout.PHASE] == layout.RUNNING:
         numbers[REFERENCE_N] = reference
         numbers[REFERENCE_MEAN] = state[residuals.CENTER] + state[residuals.UNIT] * cell[layout.NOW_EXPECTED]
-        numbers[REFERENCE_STD] = state[residuals.UNIT] * np.sqrt(cell[layout.DEVIATION] / reference)
+        numbers[REFERENCE_STD] = state[residuals.UNIT] * np.sqrt(cell[layout.DEVIATION])
     return row
 
 

@@ -19,7 +19,7 @@ COLLECTING, LEARNING, REFERRING, RUNNING = range(4)  # phases of a cell
 
 # Words of a cell, before its parts. SEEN counts the entity's readings, N_* and the like the cell's present values.
 PHASE, COLLECTED, BEGAN, FIRST, SEEN, RESUMES, COUNTER, COUNTER_TIME = range(8)
-DEVIATION = 8  # sum of squared distances from the expected level, over the reference
+DEVIATION = 8  # mean squared distance from the expected level, over the reference
 NOW_N, NOW_MEAN, NOW_M2, NOW_EXPECTED = range(9, 13)  # values since drift last left its ground
 OUT_N, OUT_MEAN, OUT_M2 = range(13, 16)  # outlying values since their evidence last left its ground
 KEPT, STRIDE, RECENT_AT = range(16, 19)  # samples: how many of the reference are kept, every how many, how many errors came

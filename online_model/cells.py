@@ -214,7 +214,7 @@ def _collect(cell: F64, state: F64, value: float, time: int) -> None:
         cell[layout.PHASE] = LEARNING
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _warm_up(
     cell: F64,
     halves: F32,
@@ -237,7 +237,7 @@ def _warm_up(
             e_detector.lay_down(detector, halves, at + _HISTOGRAM, z)
             _keep_reference(cell, halves, at, season_us, sampling, detector[e_detector.REFERENCE], z)
             far = y - residuals.expected_level(state, x, terms)
-            cell[layout.DEVIATION] += far * far
+            cell[layout.DEVIATION] += (far * far - cell[layout.DEVIATION]) / detector[e_detector.REFERENCE]
         if detector[e_detector.REFERENCE] >= _REFERENCE_READINGS and seasons >= 2.0 * season_us:
             e_detector.freeze(detector, halves, at + _HISTOGRAM)
             cell[layout.PHASE] = RUNNING

@@ -38,12 +38,13 @@ _EDGES[: _LINEAR + 1] = np.arange(_LINEAR + 1) / 4.0 + 0.125
 for _i in range(_LINEAR + 1, _SIDE):
     _EDGES[_i] = _EDGES[_i - 1] * 1.2
 
-SMALL, LARGE, WIDTH = 0.4, 0.8, 0.4  # stakes: .4 is near the best for a shift of .3 σ of the error (1.5 σ of AR(.9)), .8 is quick
+SMALL, LARGE, WIDTH = 0.4, 0.8, 0.8  # stakes: .4 is near the best for a shift of .3 σ of the error (1.5 σ of AR(.9)), .8 is quick
 _REFERENCE_ERRORS = 2.0  # standard errors of the reference that a bet is damped for
 _X_STD, _F_STD = 0.5773502691896258, 0.4472135954999579  # of x and (3x² − 1)/2 for uniform u
 _OUTLYING_SHARE = 0.0025  # on each side
 _OUTLYING_FACTOR = 1.4  # a shift of 1.5 σ stays inside (4.5 − 1.5 = 3 σ), a spike of 8 σ does not, even in t(3) noise
 _OUTLYING_ODDS = 0.15  # share of outlying readings that is bet on
+_SPREAD_RULES = 100.0
 _TIED = -0.05  # mean of f; below it nearly half of all errors are one value (a switch at rest), and spread means nothing
 _LEAST_OUTLYING = 4.0  # scales; a field that hardly ever moves has next to no 99.5 %
 _RECENT_GAIN = 1.0 / 16.0
@@ -239,13 +240,11 @@ def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset:
 
 @numba.njit(cache=True, nogil=True)
 def direction(state: F64) -> int:
-    """Sign of the change of location that most evidence speaks for; 0 where it speaks for a change of spread."""
-    best, sign = 0.0, 0
-    for i in range(BETS):
-        if state[i] > best:
-            best = state[i]
-            sign = 0 if i >= 4 else (1 if i % 2 == 0 else -1)
-    return sign
+    """Sign of the change of location; 0 where a change of spread is a hundred times as evident, for a shift widens |x| too."""
+    up, down = max(state[0], state[2]), max(state[1], state[3])
+    if max(state[4], state[5]) > _SPREAD_RULES * max(up, down):
+        return 0
+    return 1 if up > down else -1
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,0 +1,236 @@
+"""The detection cells as a whole: no alarm without cause, every planted fault found as what it is, and nothing that breaks them."""
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from contracts.definition import Feed, Number
+from contracts.durations import DAY, MINUTE, SECOND
+from feature_store.rows import new_rows
+from online_model import cell_layout as layout
+from online_model import e_detector
+from online_model import evidence_buffer as columns
+from online_model.cells import cell_bytes, plan_cells, reset_cells, update_cells
+from online_model.evidence_buffer import Source, new_evidence_buffer
+from tests.online_model.fleet import START, Fleet, noise, plan
+
+PER_DAY = 1440  # one reading a minute
+
+
+@pytest.mark.parametrize(
+    "kind", ["iid", "ar0.9", "season", "season-sharp", "t3", "quantised", "quantised-ar", "exp", "gaps", "constant", "switch"]
+)
+def test_fleets_without_a_fault_stay_within_the_budget(kind: str) -> None:
+    """24 sensors for three weeks after a warm-up of two days: at most three alarms, which is the budget."""
+    rng = np.random.default_rng(1)
+    openings = Fleet(plan(), 24, 60.0).fold(noise(kind, 23 * PER_DAY, (24, 1), rng))
+    assert len(openings) <= 3, openings
+
+
+FOUND = [  # noise, fault, source that must find it on every sensor, within so many readings
+    ("iid", "shift", Source.DRIFT, 120),
+    ("season", "shift", Source.DRIFT, 240),
+    ("ar0.9", "shift", Source.DRIFT, 2000),
+    ("t3", "shift", Source.DRIFT, 120),
+    ("season", "wear", Source.DRIFT, 1080),
+    ("season", "spikes", Source.ANOMALY, 30),
+    ("season", "stuck", Source.STUCK, 90),
+    ("season", "missing", Source.MISSING, 90),
+]
+
+
+@pytest.mark.parametrize(("kind", "fault", "source", "within"), FOUND)
+def test_planted_faults_are_found_as_what_they_are(kind: str, fault: str, source: Source, within: int) -> None:
+    """On 12 sensors, a reading every 20 s, each fault opens its own source on every sensor, and no other source on any."""
+    rng, cadence, entities = np.random.default_rng(7), 20.0, 12
+    day = 3 * PER_DAY
+    x = noise(kind, 4 * day, (entities, 1), rng, cadence)
+    at = 3 * day + 500
+    if fault == "shift":
+        x[at:] += 1.5
+    elif fault == "wear":
+        x[at : at + within, :, 0] += np.linspace(0, 3, within)[:, None]
+        x[at + within :] += 3.0
+    elif fault == "spikes":
+        x[at : at + 30 : 5] += 8.0
+        x[at + 2 : at + 30 : 5] -= 8.0
+    elif fault == "stuck":
+        x[at : at + 90] = x[at].copy()
+    else:
+        x[at : at + 90] = np.nan
+    openings = Fleet(plan(), entities, cadence).fold(x)
+    early = [o for o in openings if o.step < at + within]
+    assert {o.entity for o in early} == set(range(entities))
+    assert {o.source for o in early} == {source}
+    assert all(o.step >= at for o in openings)
+
+
+def fold(feed: Feed, rows: list[tuple[int, list[float], bool]]) -> tuple[np.ndarray, columns.EvidenceBuffer]:
+    """Bytes of state, and evidence, of one entity that sends (time, values, in order)."""
+    cells = plan_cells(feed, 3)
+    F, W = new_rows(2, cells.words + 5)
+    reset_cells(F, W, 1, cells)
+    buffer = new_evidence_buffer(10_000)
+    offset = 0  # of readings in order, so that others do not move it
+    for i, (time, values, in_order) in enumerate(rows):
+        numbers = np.array(values)
+        states = np.where(np.isnan(numbers), 1, np.where(np.isinf(numbers), 2, 0)).astype(np.int8)
+        update_cells(F, W, 1, cells, time, offset, numbers, states, in_order, buffer, i)
+        offset += in_order
+    return F, buffer
+
+
+def one_field(season: str | None = None, counter: bool = False) -> Feed:
+    return Feed("f", entity="e", time="t", fields=[Number("x", counter=counter)], season=season)
+
+
+def test_evidence_says_what_was_and_what_is_in_the_fields_units() -> None:
+    """Evidence of a rise by 3 °C names direction, beginning, reference 20 ± 2 and current 23, and KS and PSI; a fall back is reported."""
+    rng = np.random.default_rng(3)
+    x = 20 + 2 * rng.standard_normal(2400)
+    x[1000:1400] += 3.0
+    rows = [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(x)]
+    _, buffer = fold(one_field(), rows)
+    n = buffer.numbers[: buffer.used[0]]
+    assert (buffer.source[: len(n)] == Source.DRIFT).all()
+    tops = n[:, columns.LOG10_E]
+    last = n[np.argmax(tops)]
+    assert last[columns.DIRECTION] == 1
+    assert abs((last[columns.SINCE] - START) / MINUTE - 1000) < 30
+    assert last[columns.SINCE_OFFSET] == (last[columns.SINCE] - START) / MINUTE
+    assert last[columns.REFERENCE_MEAN] == pytest.approx(20, abs=0.5)
+    assert last[columns.REFERENCE_STD] == pytest.approx(2, abs=0.4)
+    assert last[columns.CURRENT_MEAN] == pytest.approx(23, abs=0.6)
+    assert last[columns.CURRENT_N] > 20
+    assert last[columns.KS_P] < 1e-6
+    assert last[columns.PSI] > 0.5
+    rises = tops[: int(np.argmax(tops)) + 1]
+    assert (np.diff(np.floor(rises)) >= 1).all()
+    assert rises[0] >= 2
+    assert tops[-1] < 1
+
+
+def test_kolmogorov_smirnov_compares_the_newest_errors_with_the_reference() -> None:
+    """The evidence's KS numbers equal scipy's on the samples that the cell keeps."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal(1000)
+    x[900:] += 2.0
+    rows = [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(x)]
+    _, whole = fold(one_field(), rows)
+    at = int(whole.row[whole.used[0] - 1])
+    F, buffer = fold(one_field(), rows[: at + 1])
+    evidence = buffer.numbers[buffer.used[0] - 1]
+    cell = F[1, 3:]
+    samples = np.ascontiguousarray(cell[layout.SAMPLES : layout.SAMPLES + layout.SAMPLE_WORDS]).view(np.float32)
+    expected = ks_2samp(samples[: int(cell[layout.KEPT])], samples[256 : 256 + 128], method="exact")
+    assert evidence[columns.KS] == pytest.approx(expected.statistic, rel=1e-12)
+    assert evidence[columns.KS_P] == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_nobody_is_woken_in_the_first_two_seasons() -> None:
+    """A rise by 5 σ on the second day, and a field that goes missing, are no evidence: the daily cycle is not yet known."""
+    rng = np.random.default_rng(5)
+    x = noise("season", 2 * PER_DAY - 1, (1, 1), rng)
+    x[1800:] += 5.0
+    x[2300:] = np.nan
+    assert Fleet(plan(), 1, 60.0).fold(x) == []
+
+
+def test_impossible_values_are_evidence_of_range() -> None:
+    """A sensor that begins to send impossible values is found by the range statistic and by no other."""
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal(1000)
+    x[800:860] = np.inf
+    _, buffer = fold(one_field(), [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(x)])
+    assert set(buffer.source[: buffer.used[0]]) == {Source.RANGE}
+    assert buffer.numbers[: buffer.used[0], columns.LOG10_E].max() > 8
+
+
+def test_out_of_order_readings_change_nothing() -> None:
+    """Readings marked out of order leave every byte of state and all evidence as they were without them."""
+    rng = np.random.default_rng(7)
+    rows = [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(rng.standard_normal(600))]
+    noisy = [row for i, row in enumerate(rows) for row in ([row, (row[0] - 5 * MINUTE, [99.0], False)] if i % 7 == 0 else [row])]
+    plain, evidence = fold(one_field(), rows)
+    with_disorder, other = fold(one_field(), noisy)
+    assert plain.tobytes() == with_disorder.tobytes()
+    assert evidence.numbers[: evidence.used[0]].tobytes() == other.numbers[: other.used[0]].tobytes()
+
+
+def test_only_the_entitys_own_words_are_written() -> None:
+    """Cells write between their first and last word of their slot, and nowhere else."""
+    feed = Feed("f", entity="e", time="t", fields=[Number("x"), Number("y")], season=None)
+    rng = np.random.default_rng(8)
+    F, _ = fold(feed, [(START + i * MINUTE, [float(v), float(w)], True) for i, (v, w) in enumerate(rng.standard_normal((500, 2)))])
+    cells = plan_cells(feed, 3)
+    assert (F[0] == 0).all()
+    assert (F[1, :3] == 0).all()
+    assert (F[1, 3 + cells.words :] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["huge", "spiky", "jumps", "same-time", "burst", "long-gaps"])
+def test_nothing_a_sensor_sends_breaks_a_cell(kind: str) -> None:
+    """Values of ±1e308, spikes of 1e300, equal times, bursts and gaps of weeks leave no NaN and no infinity where none belongs."""
+    rng = np.random.default_rng(9)
+    x, step = rng.standard_normal(1500), np.full(1500, MINUTE)
+    if kind == "huge":
+        x = np.where(rng.random(1500) < 0.5, 1.7e308, -1.7e308)
+    elif kind == "spiky":
+        x[::50] = 1e300
+    elif kind == "jumps":
+        x[700:] = 5.0
+        x[1100:] = -1e12
+    elif kind == "same-time":
+        step[:] = 0
+    elif kind == "burst":
+        step = np.where(np.arange(1500) % 10 == 0, 60 * MINUTE, SECOND)
+    else:
+        step[::100] = 20 * DAY
+    times = START + np.cumsum(step)
+    F, buffer = fold(one_field("1d"), [(int(t), [float(v)], True) for t, v in zip(times, x, strict=True)])
+    cell = F[1, 3:].copy()
+    cell[layout.COUNTER] = 0.0
+    cell[layout.SAMPLES :] = 0.0  # float32 pairs read as float64
+    first = layout.DETECTOR + e_detector.HISTOGRAM
+    cell[first : layout.STUCK] = 0.0
+    assert np.isfinite(cell).all()
+    assert np.isfinite(buffer.numbers[: buffer.used[0], columns.LOG10_E]).all()
+
+
+def test_a_counter_is_judged_by_its_rate() -> None:
+    """A counter that grows steadily, resets included, stays below 1e4; one whose rate doubles does."""
+    rng = np.random.default_rng(10)
+    growth = 10 + rng.standard_normal(1500)
+    steady = np.cumsum(growth) % 3000.0
+    rows = [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(steady)]
+    _, quiet = fold(one_field(counter=True), rows)
+    assert (quiet.numbers[: quiet.used[0], columns.LOG10_E] < 4).all()
+    growth[1000:] *= 2
+    rows = [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(np.cumsum(growth))]
+    _, buffer = fold(one_field(counter=True), rows)
+    assert buffer.numbers[: buffer.used[0], columns.LOG10_E].max() > 8
+
+
+def test_what_lasts_becomes_the_new_normal() -> None:
+    """After a shift has stood for a season and 1,000 readings, the cell learns anew, the incident closes, and the next shift is found."""
+    rng = np.random.default_rng(11)
+    x = noise("season", 9 * PER_DAY, (4, 1), rng)
+    x[3 * PER_DAY :] += 3.0
+    x[7 * PER_DAY :] -= 3.0
+    fleet = Fleet(plan(), 4, 60.0)
+    first = fleet.fold(x[: 4 * PER_DAY])
+    assert {(o.entity, o.source) for o in first} == {(e, Source.DRIFT) for e in range(4)}
+    assert fleet.fold(x[4 * PER_DAY : 7 * PER_DAY]) == []
+    assert fleet.open == set()
+    assert {o.entity for o in fleet.fold(x[7 * PER_DAY :])} == set(range(4))
+
+
+def test_the_plan_tells_bytes_statistics_and_most_evidence() -> None:
+    """A cell takes at most 3.3 KB with samples and 1.8 KB without; statistics are counted by source; detectors can be left out."""
+    whole, bare = plan(3), plan(3, detectors=("e-detector",))
+    assert cell_bytes(whole) <= 3300
+    assert cell_bytes(bare) <= 1800
+    assert whole.words == 3 * whole.cell_words
+    assert whole.max_evidence == 15
+    assert list(whole.cells[:5]) == [3, 3, 3, 3, 3]
+    assert list(plan(3, detectors=("adwin",)).cells[:5]) == [0, 0, 3, 3, 3]
