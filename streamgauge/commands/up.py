@@ -18,11 +18,11 @@ from contracts.plant import load_plant
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings
 from stream_processors.topics import ensure_topics
 from streamgauge.commands.options import kafka_option, redis_option, servers_of
-from streamgauge.local_stack import Child, LocalStack
+from streamgauge.local_stack import Child, LocalStack, first_free_port
 from streamgauge.local_stack.processes import command_child
 
 POLL_SECONDS = 0.2  # how soon a child that ended by itself is noticed
-COMMANDS = ("worker", "archive")  # the judge runs in the worker that holds the evidence
+WEB_PORT = 6066  # as `streamgauge worker` has it; the next free one where another plant is up already
 
 
 @click.command("up")
@@ -73,11 +73,14 @@ def _stack(kafka: str | None, redis: str | None) -> LocalStack:
 
 
 def _start(plant: Path, feeds: list[Feed], stack: LocalStack) -> list[Child]:
+    """Worker and archiver; the judge runs in the worker that holds the evidence."""
     for feed in feeds:
         for finding in ensure_topics(feed, stack.servers.kafka).findings:
             click.echo(finding)
-    children = [command_child([command, str(plant)], stack.servers, stack.directory) for command in COMMANDS]
-    click.echo(f"{' and '.join(COMMANDS)} run for {', '.join(feed.name for feed in feeds)}; Ctrl-C ends all")
+    port = first_free_port(WEB_PORT)
+    commands = (["worker", str(plant), "--web-port", str(port)], ["archive", str(plant)])
+    children = [command_child(command, stack.servers, stack.directory) for command in commands]
+    click.echo(f"worker (http://127.0.0.1:{port}/metrics/) and archive run for {', '.join(f.name for f in feeds)}; Ctrl-C ends all")
     return children
 
 

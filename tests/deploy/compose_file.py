@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from streamgauge.local_stack import free_port
+
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 IMAGE_FILES = {"/opt/streamgauge/healthy.py": ROOT / "deploy" / "healthy.py"}  # what the Dockerfile puts there
@@ -32,10 +34,16 @@ def host_paths(service: dict[str, Any], volumes: Path) -> dict[str, str]:
     return out
 
 
-def on_host(words: list[str], service: dict[str, Any], volumes: Path) -> list[str]:
-    """A command with the container's paths replaced by this machine's; nothing else is touched."""
-    paths = host_paths(service, volumes)
-    return [paths.get(word, word) for word in words]
+def on_host(words: list[str], service: dict[str, Any], volumes: Path, ports: dict[str, str]) -> list[str]:
+    """A command with the container's paths and ports replaced by this machine's; nothing else is touched."""
+    here = host_paths(service, volumes) | ports
+    return [here.get(word, word) for word in words]
+
+
+def host_ports() -> dict[str, str]:
+    """A free port of this machine for each port that a service of the project listens on in its container."""
+    published = [port for service in own_services().values() for port in service.get("ports", ())]
+    return {port.rpartition(":")[2]: str(free_port()) for port in published}
 
 
 def kafka_properties(environment: dict[str, Any]) -> str:

@@ -19,12 +19,12 @@ from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
 from stream_processors.waiting import wait_for_redis
 from streamgauge.local_stack import Child, free_port
 from tests.apache_kafka import ApacheKafka
-from tests.deploy.compose_file import ROOT, host_paths, kafka_properties, load, on_host, own_services
+from tests.deploy.compose_file import ROOT, host_paths, host_ports, kafka_properties, load, on_host, own_services
 
 pytestmark = pytest.mark.kafka
 
 HEALTHY_SECONDS = 120  # the file gives 60 s on a machine of its own; tests share theirs
-ALERT_SECONDS = 240  # the simulator sends its two weeks in 120 s; the faults begin after a third of them
+ALERT_SECONDS = 240  # the simulator sends its two weeks in 60 s; the faults begin after a third of them
 
 
 class Running(NamedTuple):
@@ -33,6 +33,7 @@ class Running(NamedTuple):
     children: dict[str, Child]
     servers: Servers
     volumes: Path
+    ports: dict[str, str]
 
 
 def eventually(true: Callable[[], bool], seconds: float) -> bool:
@@ -53,23 +54,20 @@ PATH = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """All services of the file that run by default."""
     assert shutil.which("redis-server"), "this test needs redis-server on PATH; .ci/run installs it"
-    services, volumes, children = load()["services"], tmp_path_factory.mktemp("volumes"), {}
+    services, volumes, ports, children = load()["services"], tmp_path_factory.mktemp("volumes"), host_ports(), {}
     for volume in load()["volumes"]:
         (volumes / volume).mkdir()
     with ApacheKafka(kafka_properties(services["kafka"]["environment"])) as broker:
         try:
             port = free_port()
-            command = on_host(services["redis"]["command"], services["redis"], volumes)
+            command = on_host(services["redis"]["command"], services["redis"], volumes, ports)
             children["redis"] = Child("redis", [*command, "--port", str(port)], volumes, grace=5.0, cwd=volumes / "redis")
             servers = Servers(broker.settings, f"redis://127.0.0.1:{port}")
             wait_for_redis(servers.redis)
-            for name, service in own_services().items():
-                environment = service["environment"] | servers.environment
-                assert set(environment) == {KAFKA_VARIABLE, REDIS_VARIABLE}
-                words = on_host(service["command"], service, volumes)
-                place = Path(host_paths(service, volumes)[service["working_dir"]])
-                children[name] = Child(name, words, volumes, grace=30.0, environment=environment | PATH, cwd=place)
-            yield Running(children, servers, volumes)
+            all_of_them = Running(children, servers, volumes, ports)
+            for name in own_services():
+                start(all_of_them, name)
+            yield all_of_them
         finally:
             for child in children.values():
                 child.ask_to_stop()
@@ -77,17 +75,31 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 child.stop()
 
 
+def start(running: Running, name: str) -> None:
+    """Start a service of the project once those of the project that it depends on are healthy."""
+    service = own_services()[name]
+    for other in service["depends_on"]:
+        if other in own_services():
+            assert eventually(lambda other=other: is_healthy(running, other), HEALTHY_SECONDS), other
+    environment = service["environment"] | running.servers.environment
+    assert set(environment) == {KAFKA_VARIABLE, REDIS_VARIABLE}
+    words = on_host(service["command"], service, running.volumes, running.ports)
+    place = Path(host_paths(service, running.volumes)[service["working_dir"]])
+    running.children[name] = Child(name, words, running.volumes, grace=30.0, environment=environment | PATH, cwd=place)
+
+
+def is_healthy(running: Running, name: str) -> bool:
+    """Whether the service's own health check, as it stands in the file, succeeds now; fails where its process has ended."""
+    service, child = own_services()[name], running.children[name]
+    assert child.poll() is None, f"{name} ended:\n{child.log_tail()}"
+    check = on_host(service["healthcheck"]["test"][1:], service, running.volumes, running.ports)
+    return subprocess.run(check, env=os.environ | running.servers.environment | PATH, capture_output=True).returncode == 0
+
+
 @pytest.mark.parametrize("name", list(own_services()))
 def test_a_service_becomes_healthy(running: Running, name: str) -> None:
-    """The service's own health check, run as it stands in the file, succeeds while its process runs."""
-    service, child = own_services()[name], running.children[name]
-    check = on_host(service["healthcheck"]["test"][1:], service, running.volumes)
-
-    def healthy() -> bool:
-        assert child.poll() is None, f"{name} ended:\n{child.log_tail()}"
-        return subprocess.run(check, env=os.environ | running.servers.environment | PATH, capture_output=True).returncode == 0
-
-    assert eventually(healthy, HEALTHY_SECONDS), child.log_tail()
+    """The health check of the service succeeds while its process runs."""
+    assert eventually(lambda: is_healthy(running, name), HEALTHY_SECONDS), running.children[name].log_tail()
 
 
 def test_redis_runs_by_its_file(running: Running) -> None:

@@ -1,9 +1,14 @@
+import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +40,21 @@ def exported(process: "subprocess.Popen[str]") -> dict[str, str]:
     return out
 
 
+def line_with(process: "subprocess.Popen[str]", text: str) -> str:
+    """The first line of output that holds a text."""
+    return next(line for line in process.stdout if text in line)
+
+
+def eventually_answers(url: str) -> bool:
+    """Ask a page every 0.2 s for a minute."""
+    never = threading.Event()
+    for _ in range(300):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+        never.wait(0.2)
+    return False
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_prints_where_its_servers_are_and_ends_them(running: "subprocess.Popen[str]", number: int) -> None:
     """The printed lines lead to servers that answer; Ctrl-C and SIGTERM end them, with exit code 0."""
@@ -48,3 +68,18 @@ def test_up_prints_where_its_servers_are_and_ends_them(running: "subprocess.Pope
         wait_for_kafka(servers.kafka, 0.1)
     with pytest.raises(ServerUnavailable):
         wait_for_redis(servers.redis, 0.1)
+
+
+def test_up_with_a_plant_runs_its_processes_and_ends_them(tmp_path: Path) -> None:
+    """With a definition the worker comes up on the page that is named, and one SIGTERM ends everything."""
+    plant = Path(__file__).parent.parent.parent / "deploy" / "plant" / "plant.py"
+    with subprocess.Popen([*UP, str(plant)], stdout=subprocess.PIPE, text=True, env=CLEAN, cwd=tmp_path) as process:
+        try:
+            page = re.search(r"http://127\.0\.0\.1:\d+", line_with(process, "archive run for")).group()
+            assert eventually_answers(f"{page}/ready/")
+            process.terminate()
+            assert (process.wait(60), process.stdout.read()) == (0, "ended\n")
+            with pytest.raises(OSError, match="refused"):
+                urllib.request.urlopen(f"{page}/live/", timeout=1)
+        finally:
+            process.kill()
