@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from contracts.topics import Topic, feed_topics
 
 AS_EVENTS = ("scores", "dead-letters")  # one partition for each of events; outputs go to the source's number
 AT_LEAST_AS_EVENTS = ("scores", "dead-letters", "evidence")  # a replay needs them as long as the events
+PARTITION_SECONDS = 5.0  # a broker answers before its metadata shows the new partitions; unseen, they would be reported as lacking
 NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"  # what brokers before 2.8 answer
 
 CONSEQUENCES = {
@@ -62,8 +63,7 @@ def ensure_topics(feed: Feed, settings: KafkaSettings) -> FeedTopics:
         _create(client, list(wanted.values()))
         names = [topic.name for topic in wanted.values()]
         found = _describe(client, names)
-        if _add_partitions(client, [wanted[kind] for kind in AS_EVENTS], found):
-            found = _describe(client, names)
+        found |= _add_partitions(client, [wanted[kind] for kind in AS_EVENTS], found)
         configs = _configs(client, names)
         findings = [line for kind, topic in wanted.items() for line in _findings(kind, topic, found[topic.name], configs[topic.name])]
         return FeedTopics({kind: found[topic.name] for kind, topic in wanted.items()}, tuple(findings))
@@ -136,14 +136,23 @@ def _longer(one: str, other: str) -> bool:
     return other != "-1" and (one == "-1" or int(one) > int(other))
 
 
-def _add_partitions(client: Any, topics: list[Topic], found: Mapping[str, TopicState]) -> bool:
-    """Give topics the partitions that they lack; whether there were any to add."""
+def _add_partitions(client: Any, topics: list[Topic], found: Mapping[str, TopicState]) -> dict[str, TopicState]:
+    """Give topics the partitions that they lack; those topics as they are then."""
     short = {topic.name: topic.partitions for topic in topics if found[topic.name].partitions < topic.partitions}
-    # another process was faster, or the embedded broker cannot: the comparison that follows tells
-    with contextlib.suppress(InvalidPartitionsError, IncompatibleBrokerVersion):
-        if short:
-            client.create_partitions(short)
-    return bool(short)
+    if not short:
+        return {}
+    try:
+        client.create_partitions(short)
+    except IncompatibleBrokerVersion:
+        return {}  # the embedded broker cannot; the comparison that follows says so
+    except InvalidPartitionsError:
+        pass  # another process was faster
+    deadline = time.monotonic() + PARTITION_SECONDS
+    while True:
+        now = _existing(client, list(short))
+        if all(name in now and now[name].partitions >= n for name, n in short.items()) or time.monotonic() > deadline:
+            return now
+        time.sleep(0.05)
 
 
 def _configs(client: Any, names: Collection[str]) -> dict[str, dict[str, str]]:

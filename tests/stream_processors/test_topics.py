@@ -75,6 +75,8 @@ def test_added_partitions_are_followed(kafka_stack: Servers) -> None:
     ensure_topics(feed("topics-grown"), kafka_stack.kafka)
     admin = KafkaAdminClient(**kafka_stack.kafka.client_options())
     admin.create_partitions({"topics-grown.events": 5})
+    while describe_topics(["topics-grown.events"], kafka_stack.kafka)["topics-grown.events"].partitions < 5:
+        pass
     admin.close()
     grown = ensure_topics(feed("topics-grown", partitions=5), kafka_stack.kafka)
     assert {kind: grown.topics[kind].partitions for kind in ("events", "scores", "dead-letters")} == {
