@@ -27,10 +27,10 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup
-	$(BIN)/python -m pytest -m "not kafka"
+	$(BIN)/python -m pytest -m "not kafka and not slow"
 
 test-kafka: setup
-	$(BIN)/python -m pytest -m kafka
+	$(BIN)/python -m pytest -m "kafka or slow"
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra dev pyproject.toml deploy/build.in -o requirements.lock
