@@ -11,7 +11,7 @@ from typing import NamedTuple
 from contracts.columns import RawBatch
 from contracts.definition import Category, Correlation, Feed, Number
 from contracts.durations import HOUR, MINUTE, SECOND
-from producers.faults import Dropout, Stuck
+from producers.faults import Dropout, Shift, Stuck
 from producers.plan import Expected
 from producers.scenario import Scenario
 from producers.signals import Counter, Modes, Noise, Season, Signal
@@ -50,6 +50,7 @@ def small_feed(name: str = "small", **settings: object) -> Feed:
         "lateness": "30s",
         "partitions": 1,
         "across": [Correlation("heat", "flow")],
+        "season": "5m",  # detectors learn for two seasons, and these streams are short
     }
     return Feed(name, **(given | settings))
 
@@ -71,9 +72,11 @@ def hostile(feed: Feed, seed: int, records: int, entities: int = 12) -> tuple[Lo
         faults=[
             Dropout("flow", names[2], START + length // 4, START + length // 2),
             Stuck("heat", names[3], START + length // 2, START + length),
+            Shift("flow", names[4], START + length * 2 // 3, START + length, kind="sudden", size=4.0),
+            Shift("heat", names[5], START + length * 2 // 3, START + length, kind="sudden", size=6.0),
         ],
         transport=Transport(duplicates=0.05, disorder=0.05, late=0.05, malformed=0.05),
-        transport_faults=[ClockAhead(names[1], START + length // 3, START + length // 2)],
+        transport_faults=[ClockAhead(names[1], START + length // 3, START + length // 2, ahead="20000d")],
     )
     simulation = Simulation(scenario, seed, START, START + length)
     log = Log([], [], [])

@@ -1,0 +1,123 @@
+"""One place on real servers: its topics, records on it, runners that take it, and what then stands on its output topics."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from redis.asyncio import Redis
+
+from contracts.definition import Feed
+from contracts.records import Switch
+from contracts.settings import Servers
+from contracts.topics import events_topic, topic_name
+from feature_store.redis_connection import async_client
+from producers.sender import Sender
+from stream_processors.log_ends import end_offset
+from stream_processors.runner.clients import free_consumer, has_transactions, plain_producer
+from stream_processors.runner.feed_runners import FeedRunners
+from stream_processors.runner.partition_runner import PartitionRunner
+from stream_processors.topics import ensure_topics
+from stream_processors.verification.log_reader import read_batches, read_portions, read_switches
+from streamgauge.local_stack import LocalStack
+from tests.stream_processors.stream_fold.streams import Log, small_feed
+
+_numbers = itertools.count()
+PORTION = 400  # records of one batch of the tests
+
+
+def fresh_feed(test: str, **settings: Any) -> Feed:
+    """A feed that no other test has touched."""
+    return small_feed(f"{test}-{next(_numbers)}", **settings)
+
+
+@contextmanager
+def own_store(servers: Servers) -> Iterator[Servers]:
+    """The same broker with a store that no other test uses, and that may forget everything."""
+    with LocalStack(kafka=servers.kafka) as stack:
+        yield stack.servers
+
+
+def send(servers: Servers, feed: Feed, log: Log) -> None:
+    """Puts the log on the feed's events, which has one partition; makes the topics."""
+    ensure_topics(feed, servers.kafka)
+    with Sender(servers.kafka) as sender:
+        sender.send(events_topic(feed), log.keys, log.values)
+        sender.flush()
+
+
+class Shell(NamedTuple):
+    """What a worker's process would hold for one feed."""
+
+    feed: Feed
+    servers: Servers
+    runners: FeedRunners
+    consumer: AIOKafkaConsumer
+    redis: Redis
+    producer: AIOKafkaProducer
+    transactions: bool
+
+    async def take(self, log: str = "events", owner: str = "worker") -> PartitionRunner:
+        """Takes partition 0 of the log."""
+        return await self.runners.take(log, 0, owner)
+
+    async def fold(self, runner: PartitionRunner, end: int | None = None) -> None:
+        """Folds on from where the runner is, to the end of the log or to `end`."""
+        place = runner.place
+        if end is None:
+            end = await end_offset(self.consumer, TopicPartition(place.topic, 0))
+        async for batch in read_batches(self.consumer, place.topic, 0, runner.progress.next_offset, end):
+            for start in range(0, batch.n, PORTION):
+                await runner.process(_part(batch, start, min(start + PORTION, batch.n)))
+
+    async def on_topic(self, kind: str) -> list[Any]:
+        """Every committed record of an output topic, which has one partition."""
+        topic = topic_name(self.feed, kind)
+        end = await end_offset(self.consumer, TopicPartition(topic, 0))
+        return [record async for part in read_portions(self.consumer, topic, 0, 0, end) for record in part]
+
+    async def ids(self, kind: str) -> Counter[str]:
+        """How often each id stands on an output topic."""
+        return Counter(msgspec.json.decode(record.value)["id"] for record in await self.on_topic(kind))
+
+    async def generations(self) -> list[Switch]:
+        """The generations of the events, in their order."""
+        found = await read_switches(self.feed, self.servers.kafka)
+        return [r.switch for r in found if r.switch.kind == "generation" and r.switch.log == events_topic(self.feed)]
+
+
+def _part(batch: Any, start: int, end: int) -> Any:
+    from stream_processors.decoding.batches import raw_batch
+
+    def cut(buffer: Any, ends: Any, nulls: Any) -> list[bytes | None]:
+        edges = [0, *ends.tolist()]
+        return [None if nulls[i] else buffer[edges[i] : edges[i + 1]].tobytes() for i in range(start, end)]
+
+    keys, values = cut(batch.keys, batch.key_end, batch.key_null), cut(batch.values, batch.value_end, batch.value_null)
+    return raw_batch(batch.offset[start:end], batch.kafka_time[start:end], keys, values)
+
+
+@asynccontextmanager
+async def shell(servers: Servers, feed: Feed) -> AsyncIterator[Shell]:
+    """Clients of one worker for one feed; ends them all."""
+    found = await asyncio.to_thread(ensure_topics, feed, servers.kafka)
+    redis = await async_client(servers.redis)
+    producer, consumer = plain_producer(servers.kafka), free_consumer(servers.kafka)
+    await producer.start()
+    await consumer.start()
+    transactions = await has_transactions(servers.kafka)
+    runners = FeedRunners(feed, servers.kafka, redis, producer, transactions, {s.name: s.topic_id for s in found.topics.values()})
+    await runners.start()
+    try:
+        yield Shell(feed, servers, runners, consumer, redis, producer, transactions)
+    finally:
+        await runners.stop()
+        await consumer.stop()
+        await producer.stop()
+        await redis.aclose()
