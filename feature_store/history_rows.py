@@ -58,6 +58,39 @@ def empty_rows(feed: Feed) -> HistoryRows:
     return HistoryRows([], none, none, none, nothing, nothing, [], [], np.zeros(0, bool), np.zeros((0, len(feature_names(feed)))))
 
 
+def choose_rows(rows: HistoryRows, chosen: I64) -> HistoryRows:
+    """The rows at these places, shape (m,), in that order."""
+    places = chosen.tolist()
+    return HistoryRows(
+        [rows.entity[i] for i in places],
+        rows.event_time[chosen],
+        rows.as_of[chosen],
+        rows.offset[chosen],
+        rows.score[chosen],
+        rows.p_value[chosen],
+        [rows.model[i] for i in places],
+        [rows.flags[i] for i in places],
+        rows.logged[chosen],
+        rows.vector[chosen],
+    )
+
+
+def join_rows(parts: Sequence[HistoryRows]) -> HistoryRows:
+    """One or more parts one after another."""
+    return HistoryRows(
+        [name for part in parts for name in part.entity],
+        np.concatenate([part.event_time for part in parts]),
+        np.concatenate([part.as_of for part in parts]),
+        np.concatenate([part.offset for part in parts]),
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.p_value for part in parts]),
+        [model for part in parts for model in part.model],
+        [flags for part in parts for flags in part.flags],
+        np.concatenate([part.logged for part in parts]),
+        np.concatenate([part.vector for part in parts]),
+    )
+
+
 def history_schema(feed: Feed) -> pa.Schema:
     """The columns of a feed's history; the metadata name the definition."""
     features = [pa.field(name, pa.float64()) for name in feature_names(feed)]

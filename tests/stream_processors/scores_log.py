@@ -60,14 +60,14 @@ def fold_scores(feed: Feed, records: list[tuple[bytes, bytes]], first: int = 0, 
     return StreamFold(feed, 0, generation).fold(batch_of(records, first)).records["scores"]
 
 
-def publish(feed: Feed, kafka: KafkaSettings, scores: list[OutRecord]) -> None:
-    """Puts score records on their topic."""
+def publish(feed: Feed, kafka: KafkaSettings, scores: list[OutRecord], kind: str = "scores") -> None:
+    """Puts records on a topic of the feed."""
 
     async def run() -> None:
         producer = plain_producer(kafka)
         await producer.start()
         try:
-            await Publisher(producer, transactional=False).publish({topic_name(feed, "scores"): scores})
+            await Publisher(producer, transactional=False).publish({topic_name(feed, kind): scores})
         finally:
             await producer.stop()
 

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from contracts.definition import Feed
@@ -12,6 +13,7 @@ from feature_store.history import read_history
 from feature_store.history_files import HistoryFiles
 from stream_processors.archive.archiver import Archiver
 from stream_processors.archive.log_tail import read_tail
+from stream_processors.log_fold import OutRecord
 from tests.stream_processors.scores_log import begin_generation, events, fold_scores, make_feed, publish
 
 
@@ -111,27 +113,10 @@ def test_thinned_vectors_are_null(servers: Servers, tmp_path: Path) -> None:
 
 def test_events_are_archived_as_they_stand(servers: Servers, tmp_path: Path) -> None:
     """`--what events` writes every record's bytes, cut by the log's own offsets; an unknown log is refused."""
-    import pyarrow.parquet as pq
-
-    from contracts.topics import events_topic
-    from stream_processors.log_fold import OutRecord
-    from stream_processors.runner.clients import plain_producer
-    from stream_processors.runner.publisher import Publisher
-
     feed = make_feed("archive-events")
     records = events(10_050)
     begin_generation(feed, servers.kafka, 1, 0)
-
-    async def send() -> None:
-        producer = plain_producer(servers.kafka)
-        await producer.start()
-        try:
-            out = [OutRecord(i, 0, 0, key, value) for i, (key, value) in enumerate(records)]
-            await Publisher(producer, transactional=False).publish({events_topic(feed): out})
-        finally:
-            await producer.stop()
-
-    asyncio.run(send())
+    publish(feed, servers.kafka, [OutRecord(i, 0, 0, key, value) for i, (key, value) in enumerate(records)], "events")
     assert archive(feed, servers.kafka, tmp_path, kinds=("events",)) == 1
     table = pq.read_table(tmp_path / feed.name / "events" / "partition-0" / "000000000000.parquet", partitioning=None)
     assert table["offset"].to_pylist() == list(range(10_000))

@@ -1,0 +1,1 @@
+"""Readings that no worker folded in time, through the same fold into the history: from files, or what came late."""
