@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections.abc import Iterable
+from itertools import repeat
 
 import msgspec
 import numpy as np
@@ -45,7 +47,7 @@ class OutputWriter:
     def outputs(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs) -> Outputs:
         """All records of a folded batch, and the evidence taken since the last call."""
         records: dict[str, list[OutRecord]] = {}
-        names = _Slices(columns.entity, columns.entity_end)
+        names = _pieces(columns.entity, columns.entity_end)
         folded = np.flatnonzero(rows.outcome == Outcome.FOLDED)
         if len(folded):
             records["scores"] = self._scores(columns, rows, folded, names)
@@ -71,25 +73,25 @@ class OutputWriter:
         """Vectors as they are served."""
         return self._packer.pack(offset, event_time, kafka_time, partial, vectors)
 
-    def _scores(self, columns: Columns, rows: RowOutputs, folded: NDArray[np.int64], names: _Slices) -> list[OutRecord]:
+    def _scores(self, columns: Columns, rows: RowOutputs, folded: NDArray[np.int64], names: list[bytes]) -> list[OutRecord]:
         ends = np.zeros(columns.n, np.int64)
         prefix, model = np.frombuffer(self._prefix, np.uint8), np.frombuffer(self._model, np.uint8)
         out = np.empty(score_room(self._prefix, self._model, columns.n, len(columns.entity)), np.uint8)
         used = write_scores(prefix, model, columns, rows, out, ends)
-        texts = _Slices(out[:used], ends)
-        vectors, width = rows.vector.tobytes(), rows.vector.shape[1] * 8
-        partition, logged = self._partition, rows.log_vector.tolist()
-        return [
-            OutRecord(
-                offset,
-                0,
-                partition,
-                names[row],
-                texts[row],
-                ((VECTOR_HEADER, vectors[row * width : (row + 1) * width]),) if logged[row] else (),
+        keys: Iterable[bytes] = names
+        if len(folded) < columns.n:
+            keys, ends = (names[row] for row in folded.tolist()), ends[folded]
+        return list(
+            map(
+                OutRecord,
+                columns.offset[folded].tolist(),
+                repeat(0),
+                repeat(self._partition),
+                keys,
+                _pieces(out[:used], ends),
+                _vector_headers(rows.vector[folded], rows.log_vector[folded]),
             )
-            for row, offset in zip(folded.tolist(), columns.offset[folded].tolist(), strict=True)
-        ]
+        )
 
     def _dead_letter(self, columns: Columns, originals: _Originals | None, rows: RowOutputs, row: int) -> OutRecord:
         offset, reason, field = int(columns.offset[row]), Reason(int(rows.reason[row])), int(columns.reason_field[row])
@@ -164,6 +166,20 @@ class OutputWriter:
             ks_p=_number(numbers[evidence.KS_P]),
             psi=_number(numbers[evidence.PSI]),
         )
+
+
+def _vector_headers(vectors: NDArray[np.float64], logged: NDArray[np.int64]) -> Iterable[tuple[tuple[str, bytes], ...]]:
+    """The headers of each score: its vector, or none where the vector is not logged."""
+    ends = np.arange(1, len(vectors) + 1) * vectors.shape[1] * vectors.itemsize
+    packed = _pieces(vectors.astype("<f8", copy=False).view(np.uint8).reshape(-1), ends)
+    headers = [((VECTOR_HEADER, vector),) for vector in packed]
+    return headers if logged.all() else [header if due else () for header, due in zip(headers, logged.tolist(), strict=True)]
+
+
+def _pieces(buffer: NDArray[np.uint8], ends: NDArray[np.int64]) -> list[bytes]:
+    """A buffer cut at `ends`: one list comprehension, as a call a piece would cost more than all else."""
+    data, stops = buffer.tobytes(), ends.tolist()
+    return [data[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
 
 
 class _Slices:
