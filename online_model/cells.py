@@ -259,11 +259,12 @@ def _keep_learning(
     cell: F64, halves: F32, at: int, season_us: int, sampling: bool, state: F64, y: float, z: float, intervals: float, x: F64, terms: int
 ) -> None:
     """Follows slow change of season and level, but for what may be the beginning of something to report."""
-    if z != z or int(cell[layout.SEEN]) % _THINNING != 0:
-        return
-    if cell[_OUT_M] >= e_detector.LEARNABLE or cell[_MEAN] >= e_detector.LEARNABLE:
+    if z != z or cell[_OUT_M] >= e_detector.LEARNABLE or cell[_MEAN] >= e_detector.LEARNABLE:
         return
     detector = cell[layout.DETECTOR : layout.STUCK]
+    e_detector.take_batch(detector, z)
+    if int(cell[layout.SEEN]) % _THINNING != 0:
+        return
     memory = _memory(season_us, state)
     if residuals.learn(state, x, terms, y, z, float(_THINNING), memory):
         e_detector.set_stakes(detector)

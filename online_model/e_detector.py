@@ -48,6 +48,7 @@ _SPREAD_RULES = 100.0
 _TIED = -0.05  # mean of f; below it nearly half of all errors are one value (a switch at rest), and spread means nothing
 _LEAST_OUTLYING = 4.0  # scales; a field that hardly ever moves has next to no 99.5 %
 _RECENT_GAIN = 1.0 / 16.0
+_BATCH_MEMORY = 8192.0  # a multiple of 512, so that batches stay whole when it is halved
 LEVELS = 3  # batches of 16, 64, 256 readings, from which the long-run variance is taken
 
 # Words of the state.
@@ -55,8 +56,8 @@ M = 0
 SINCE, SINCE_OFFSET, PEAK, TOP, STANDING, STANDING_SINCE, MEAN = range(BETS, BETS + 7)
 STAKE_SMALL, STAKE_LARGE, STAKE_WIDTH, FAIR_SMALL, FAIR_LARGE, FAIR_WIDTH = range(BETS + 7, BETS + 13)
 OUT_M, OUT_SINCE, OUT_SINCE_OFFSET, OUT_TOP, OUT_LOW, OUT_HIGH, OUT_WIN, OUT_LOSE, RECENT, REFERENCE = range(BETS + 13, BETS + 23)
-RATIO, WIDTH_RATIO = BETS + 23, BETS + 24  # long-run variance over that of independent errors
-BATCHES = BETS + 25  # per level: sum of ψ, of ψ₂; sum of squared batch sums of ψ, of ψ₂
+BATCHED = BETS + 23  # errors in the batch sums
+BATCHES = BETS + 24  # per level: sum of ψ, of ψ₂; sum of squared batch sums of ψ, of ψ₂
 TOTALS = BATCHES + 4 * LEVELS  # sums of ψ, ψ², ψ₂, ψ₂²
 F_MEAN = TOTALS + 4  # mean of (3x² − 1)/2 over the reference: below 0 where errors tie
 HISTOGRAM = F_MEAN + 1  # BINS float32: counts, after `freeze` the x of each bin
@@ -90,22 +91,38 @@ def lay_down(state: F64, halves: F32, at: int, z: float) -> None:
     n = state[REFERENCE] + 1.0
     state[REFERENCE] = n
     state[RECENT] += (min(max(z, -4.0), 4.0) - state[RECENT]) * _RECENT_GAIN
+    take_batch(state, z)
+
+
+@numba.njit(cache=True, nogil=True)
+def take_batch(state: F64, z: float) -> None:
+    """Takes an error into the batch sums; older ones come to count half, so that what a young model left behind is forgotten."""
+    if state[BATCHED] >= _BATCH_MEMORY:
+        state[BATCHED] *= 0.5
+        for i in range(4):
+            state[TOTALS + i] *= 0.5
+        for level in range(LEVELS):
+            state[BATCHES + 4 * level + 2] *= 0.5
+            state[BATCHES + 4 * level + 3] *= 0.5
     one = min(max(z * 0.6, -1.0), 1.0)  # near 2·rank − 1, which is not known before all are in
     two = one * one
     state[TOTALS] += one
     state[TOTALS + 1] += one * one
     state[TOTALS + 2] += two
     state[TOTALS + 3] += two * two
-    length = 16
-    for level in range(LEVELS):
+    state[BATCHED] += 1.0
+    n, length = int(state[BATCHED]), 16
+    for level in range(LEVELS):  # a full batch goes into the next longer one
         k = BATCHES + 4 * level
         state[k] += one
         state[k + 1] += two
-        if int(n) % length == 0:
-            state[k + 2] += state[k] * state[k]
-            state[k + 3] += state[k + 1] * state[k + 1]
-            state[k] = 0.0
-            state[k + 1] = 0.0
+        if n % length != 0:
+            return
+        one, two = state[k], state[k + 1]
+        state[k + 2] += one * one
+        state[k + 3] += two * two
+        state[k] = 0.0
+        state[k + 1] = 0.0
         length *= 4
 
 
@@ -115,7 +132,7 @@ def variance_ratio(state: F64, which: int) -> float:
 
     One standard error of the estimate is taken off, so that white noise is left near 1.
     """
-    n = state[REFERENCE]
+    n = state[BATCHED]
     mean = state[TOTALS + 2 * which] / n
     variance = state[TOTALS + 2 * which + 1] / n - mean * mean
     ratio, length = 1.0, 16
@@ -134,7 +151,6 @@ def freeze(state: F64, halves: F32, at: int) -> None:
     """The reference is complete: ranks, stakes and what is outlying follow from it, and betting may begin."""
     n = state[REFERENCE]
     _set_outlying(state, halves, at, n)
-    state[RATIO], state[WIDTH_RATIO] = variance_ratio(state, 0), variance_ratio(state, 1)
     below = 0.0
     for b in range(BINS):
         count = float(halves[at + b])
@@ -147,12 +163,13 @@ def freeze(state: F64, halves: F32, at: int) -> None:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def set_stakes(state: F64) -> None:
-    """Stakes and damping for a reference of its present size."""
+    """Stakes and damping for a reference of its present size and errors of their present dependence."""
     error = _REFERENCE_ERRORS / np.sqrt(state[REFERENCE])
+    location, width = variance_ratio(state, 0), variance_ratio(state, 1)
     for i in range(3):
         stake = SMALL if i == 0 else (LARGE if i == 1 else WIDTH)
         std = _F_STD if i == 2 else _X_STD
-        ratio = state[WIDTH_RATIO] if i == 2 else state[RATIO]
+        ratio = width if i == 2 else location
         stake = 0.0 if i == 2 and state[F_MEAN] < _TIED else stake / ratio
         state[STAKE_SMALL + i] = stake
         state[FAIR_SMALL + i] = 1.0 / (1.0 + stake * error * std * np.sqrt(ratio) + 0.5 * stake * stake * std * std * (ratio - 1.0))
