@@ -92,6 +92,9 @@ class Servers:
     kafka: KafkaSettings
     redis: str  # a redis:// or rediss:// URL
 
+    def __repr__(self) -> str:
+        return f"Servers({self.kafka!r}, {self.redis.rpartition('@')[2]})"
+
     @classmethod
     def resolve(cls, kafka: str | None = None, redis: str | None = None) -> Servers:
         """Options first, then the environment, then localhost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -14,11 +15,14 @@ from contracts.topics import topic_name
 from stream_processors.log_ends import end_offsets
 from stream_processors.topics import describe_topics
 
+TOPIC_SECONDS = 1.0  # between two looks for topics that no worker has made yet
+
 
 def read_alerts(feeds: list[Feed], kafka: KafkaSettings, follow: bool, poll_ms: int = 200) -> Iterator[Alert]:
     """Alerts from the first on; ends at the present end unless `follow`. What is no alert is passed over."""
     topics = [topic_name(feed, "alerts") for feed in feeds]
-    existing = describe_topics(topics, kafka)
+    while len(existing := describe_topics(topics, kafka)) < len(topics) and follow:
+        time.sleep(TOPIC_SECONDS)
     places = [TopicPartition(topic, p) for topic in topics if topic in existing for p in range(existing[topic].partitions)]
     ends = {} if follow else end_offsets([(p.topic, p.partition) for p in places], kafka)
     consumer = KafkaConsumer(

@@ -54,6 +54,7 @@ class FoldService(mode.Service):
         self.owner = f"{socket.gethostname()}-{os.getpid()}"
         self.runners: dict[TopicPartition, PartitionRunner] = {}
         self.ready = False
+        self._waiting: list[TopicPartition] = []  # assigned, paused, not taken yet
         self._turn = 0  # of assignments: what was fetched in an earlier one is stale
         self._lock = asyncio.Lock()
         self._logs: dict[str, tuple[FeedRunners, str]] = {}
@@ -107,9 +108,11 @@ class FoldService(mode.Service):
     async def _fold(self) -> None:
         while not self.should_stop:
             turn = self._turn
-            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+            fetched = await self._consumer.getmany(timeout_ms=0 if self._waiting else POLL_MS, max_records=MAX_RECORDS)
             async with self._lock:
-                if turn == self._turn and not self.should_stop:
+                if self._waiting and not self.should_stop:
+                    await self._take(self._waiting.pop(0))
+                elif turn == self._turn and not self.should_stop:
                     for place, records in fetched.items():
                         if records:
                             await self._process(place, records)
@@ -155,24 +158,34 @@ class FoldService(mode.Service):
         self._consumer.pause(place)
         await runner.abandon()
 
+    async def _take(self, place: TopicPartition) -> None:
+        """Takes a place and reads on from where its state stands."""
+        feed_runners, name = self._logs[place.topic]
+        runner = await feed_runners.take(name, place.partition, self.owner)
+        if place not in self._consumer.assignment():  # lost again meanwhile; whoever has it fences this runner
+            await runner.abandon()
+            return
+        self.runners[place] = runner
+        self._consumer.seek(place, runner.progress.next_offset)
+        self._consumer.resume(place)
+        self._turn += 1
+        self._idle.taken(place, time.monotonic())
+        log.info("took %s/%d at offset %d", place.topic, place.partition, runner.progress.next_offset)
+        self.ready = not self._waiting
+
     async def assigned(self, places: Iterable[TopicPartition]) -> None:
-        """Takes each place and seeks to where its state stands."""
+        """Notes what is to be taken; the fold task takes it, since no heartbeat is sent while this callback runs."""
         async with self._lock:
             self._turn += 1
-            for place in sorted(places):
-                feed_runners, name = self._logs[place.topic]
-                runner = await feed_runners.take(name, place.partition, self.owner)
-                self.runners[place] = runner
-                self._consumer.seek(place, runner.progress.next_offset)
-                self._idle.taken(place, time.monotonic())
-                log.info("took %s/%d at offset %d", place.topic, place.partition, runner.progress.next_offset)
-            self._turn += 1
-            self.ready = True
+            self._waiting = sorted(places)
+            self._consumer.pause(*self._waiting)
+            self.ready = self.ready or not self._waiting
 
     async def revoked(self, places: Iterable[TopicPartition]) -> None:
         """Checkpoints and gives up each place."""
         async with self._lock:
             self._turn += 1
+            self._waiting = []
             await self._give_up([place for place in places if place in self.runners])
 
     async def _give_up(self, places: list[TopicPartition]) -> None:

@@ -33,11 +33,11 @@ async def published_ids(
     place = TopicPartition(topic, partition)
     end = await end_offset(consumer, place)
     first = (await consumer.beginning_offsets([place]))[place]
-    consumer.assign([place])
     found: set[tuple[int, int]] = set()
     position = max(start, first)
     if position >= end:
         return found, end
+    consumer.assign([place])
     consumer.seek(place, position)
     deadline = asyncio.get_running_loop().time() + READ_TIMEOUT
     while position < end:

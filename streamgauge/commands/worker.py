@@ -26,6 +26,7 @@ def command(plant: Path, kafka: str | None, redis: str | None, web_port: int, we
     from stream_processors.faust_app import make_app, run_worker
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
     from streamgauge.logs import set_up_logs
+    from streamgauge.warm_up import warm_up
 
     feeds = load_plant(plant)
     servers = servers_of(kafka, redis)
@@ -33,4 +34,6 @@ def command(plant: Path, kafka: str | None, redis: str | None, web_port: int, we
     say = logging.getLogger("streamgauge.worker").info
     wait_for_kafka(servers.kafka, WAIT_SECONDS, say)
     wait_for_redis(servers.redis, WAIT_SECONDS, say)
+    say("loading the kernels; on a new machine they are compiled now, which takes a minute")
+    warm_up()  # before the group is joined: a worker that compiles sends no heartbeat
     run_worker(make_app(feeds, plant.stem, servers, web_port, web_bind))
