@@ -82,7 +82,7 @@ class Category:
     def __post_init__(self) -> None:
         _check_name(self.name, "a Category field")
         if self.values is not None:
-            values = tuple(self.values)
+            values = _list(self.values, f"field '{self.name}': values", "['run', 'idle']")
             if not 1 <= len(values) <= MAX_CATEGORIES or len(set(values)) != len(values) or not all(isinstance(v, str) for v in values):
                 raise DefinitionError(f"field '{self.name}': values must be 1 to {MAX_CATEGORIES} distinct strings")
             object.__setattr__(self, "values", values)
@@ -162,9 +162,8 @@ class Feed:
         where = f"feed '{self.name}'"
         _check_fields(self, where)
         put(self, "fields", tuple(self.fields))
-        put(self, "windows", tuple(self.windows))
-        put(self, "across", tuple(self.across))
-        put(self, "detectors", tuple(self.detectors))
+        for name, example in (("windows", "['1m', '10m']"), ("across", "[Ratio('a', 'b')]"), ("detectors", "['e-detector']")):
+            put(self, name, _list(getattr(self, name), f"{where}: {name}", example))
         if not 1 <= len(self.windows) <= MAX_WINDOWS:
             raise DefinitionError(f"{where}: windows needs 1 to {MAX_WINDOWS} durations, such as ['1m', '10m']")
         put(self, "window_us", tuple(parse_duration(w, f"{where}: windows") for w in self.windows))
@@ -213,6 +212,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value
+
+
+def _list(value: object, what: str, example: str) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise DefinitionError(f"{what}={value!r} is no list; write one, such as {example}")
+    return tuple(value)
 
 
 def _check_name(name: object, what: str) -> None:

@@ -10,6 +10,7 @@ from feature_store.feature_plan import feature_names
 from feature_store.redis_layout import HEADER_BYTES
 from feature_store.rows import WORD
 from online_model.budget import SHARES, thresholds
+from online_model.river_adapter import make_river_model
 from stream_processors.stream_fold.fold_plan import plan_fold, row_words, statistics_per_entity
 
 WEEK_SECONDS = 7 * 86_400
@@ -22,9 +23,15 @@ PARQUET_SHARE = 0.6  # of the vectors' bytes that zstd leaves, measured on the d
 
 
 def estimate(feed: Feed, rate: float, entities: int) -> dict[str, Any]:
-    """Sizes for `rate` readings a second of the whole feed from `entities` entities; keys are stable for programs."""
+    """Sizes for `rate` readings a second of the whole feed from `entities` entities; keys are stable for programs.
+
+    Raises:
+        ModelError: the anomaly model named cannot be carried; the message lists what can.
+    """
     plan = plan_fold(feed)
     names = feature_names(feed)
+    if not plan.compiled_score:
+        make_river_model(feed.anomaly, [names[at] for at in plan.score_inputs], feed.seed)
     row = row_words(plan) * WORD
     vector = HEADER_BYTES + 8 * len(names)
     logged = {"all": rate, "10s": min(rate, entities / 10), "none": 0.0}[feed.log_vectors]
