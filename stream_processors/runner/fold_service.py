@@ -110,13 +110,13 @@ class FoldService(mode.Service):
             turn = self._turn
             fetched = await self._consumer.getmany(timeout_ms=0 if self._waiting else POLL_MS, max_records=MAX_RECORDS)
             async with self._lock:
-                if self._waiting and not self.should_stop:
-                    await self._take(self._waiting.pop(0))
-                elif turn == self._turn and not self.should_stop:
+                if turn == self._turn and not self.should_stop:
                     for place, records in fetched.items():
                         if records:
                             await self._process(place, records)
                     await self._checkpoint_due()
+                    if self._waiting:
+                        await self._take(self._waiting.pop(0))
 
     async def _process(self, place: TopicPartition, records: list[Any]) -> None:
         runner = self.runners.get(place)
@@ -168,7 +168,6 @@ class FoldService(mode.Service):
         self.runners[place] = runner
         self._consumer.seek(place, runner.progress.next_offset)
         self._consumer.resume(place)
-        self._turn += 1
         self._idle.taken(place, time.monotonic())
         log.info("took %s/%d at offset %d", place.topic, place.partition, runner.progress.next_offset)
         self.ready = not self._waiting
