@@ -16,6 +16,7 @@ ENTITY = np.array([0, 1, 0, 0, 1, -1])
 def test_an_incident_marks_its_entity_while_it_is_open() -> None:
     """From the opening on, to before its end, rows of that entity alone; without an end to the last row."""
     assert alarm_rows([OpenTime("i", "drift", "a", 20, 40)], TIMES, ENTITY, {"a": 0, "b": 1}).tolist() == [0, 0, 1, 1, 0, 0]
+    assert alarm_rows([OpenTime("i", "drift", "b", 20, 40)], TIMES, ENTITY, {"a": 0, "b": 1}).tolist() == [0, 1, 0, 0, 0, 0]
     assert alarm_rows([OpenTime("i", "drift", "b", 20, None)], TIMES, ENTITY, {"a": 0, "b": 1}).tolist() == [0, 1, 0, 0, 1, 0]
 
 
