@@ -83,7 +83,8 @@ def _relearn(cell: F64) -> None:
     cell[layout.STRIDE] = 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+# it allocates, so it needs what the loop that calls it does without (stream_fold/fold_kernel.py)
+@numba.njit(cache=True, nogil=True, _nrt=True)  # type: ignore[call-overload]
 def update_cells(
     F: F64,
     W: I64,
