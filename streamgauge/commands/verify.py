@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,9 +36,7 @@ def command(plant: Path, feed: str | None, kafka: str | None, redis: str | None,
     reports = asyncio.run(verify_feeds(feeds, servers))
     verdict = overall(reports)
     if as_json:
-        import msgspec
-
-        click.echo(json.dumps({"verdict": verdict, "feeds": msgspec.to_builtins({r.feed: r._asdict() for r in reports})}, indent=2))
+        click.echo(json.dumps({"verdict": verdict, "feeds": {report.feed: _plain(report) for report in reports}}, indent=2))
     else:
         for report in reports:
             _show(report)
@@ -73,6 +71,10 @@ async def verify_feeds(feeds: list[Feed], servers: Servers) -> list[FeedReport]:
             return [await verify_feed(feed, servers.kafka, redis, say) for feed in feeds]
     finally:
         await redis.aclose()
+
+
+def _plain(report: FeedReport) -> dict[str, Any]:
+    return report._asdict() | {"places": [place._asdict() for place in report.places]}
 
 
 def _show(report: FeedReport) -> None:
