@@ -102,6 +102,7 @@ def files_of_revision(files: HistoryFiles, feed: Feed, revision: int) -> list[Sc
 
 def of_definition(files: HistoryFiles, wanted: Iterable[ScoreFile], feed: Feed) -> list[ScoreFile]:
     """Those of generations folded with this definition; a generation and revision has one."""
+    definition = feed.hash
     found: dict[tuple[int, int, int], str] = {}
     out = []
     for file in wanted:
@@ -109,9 +110,9 @@ def of_definition(files: HistoryFiles, wanted: Iterable[ScoreFile], feed: Feed) 
         if key not in found:
             with _reading(files, file) as opened:
                 found[key] = definition_of(pq.read_schema(opened), file.path)
-            if found[key] != feed.hash:
+            if found[key] != definition:
                 _log.warning("%s generation %d, partition %d, has definition %s: left out", feed.name, *key[1:], found[key])
-        if found[key] == feed.hash:
+        if found[key] == definition:
             out.append(file)
     return out
 

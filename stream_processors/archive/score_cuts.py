@@ -58,6 +58,7 @@ class ScoreCuts:
         self, feed: Feed, partition: int, files: HistoryFiles, generations: Mapping[int, Generation], place: Place, whole: bool
     ) -> None:
         self._feed = feed
+        self._definition = feed.hash  # computed anew at each look, which is too much for each record
         self._partition = partition
         self._files = files
         self._generations = generations
@@ -127,7 +128,7 @@ class ScoreCuts:
     def _is_foreign(self, generation: int) -> bool:
         """Whether a generation was folded with another definition; said once."""
         found = self._generations.get(generation)
-        if found is not None and found.definition == self._feed.hash:
+        if found is not None and found.definition == self._definition:
             return False
         if generation not in self._refused:
             self._refused.add(generation)
