@@ -117,6 +117,7 @@ def _credentials(settings: KafkaSettings) -> Any:
 def run_worker(app: faust.App) -> None:
     """Runs the app in this process until a signal; every service is stopped in order, then the process ends."""
     worker = faust.Worker(app, override_logging=False, quiet=True, loglevel=None, redirect_stdouts=False, daemon=True)
+    worker.spinner = None  # it writes control characters among the lines of the log
     worker.execute_from_commandline()
 
 
