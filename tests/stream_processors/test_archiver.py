@@ -53,6 +53,9 @@ def test_rows_are_the_scores_and_the_vectors(servers: Servers, tmp_path: Path) -
     publish(feed, servers.kafka, scores[:9_000])
     publish(feed, servers.kafka, scores[8_500:])  # a repeat of 500
     archive(feed, servers.kafka, tmp_path)
+    file = HistoryFiles(str(tmp_path)).scores(feed.name)[0].path
+    in_file = [record.offset for record in scores if record.offset < 10_000]
+    assert pq.read_table(file, partitioning=None)["offset"].to_pylist() == in_file
     tail = asyncio.run(read_tail(feed, servers.kafka, str(tmp_path)))
     frame = read_history(str(tmp_path), feed, tail=tail)
     assert frame["offset"].tolist() == [record.offset for record in scores]
@@ -61,7 +64,7 @@ def test_rows_are_the_scores_and_the_vectors(servers: Servers, tmp_path: Path) -
     late = frame["flags"].str.contains("out_of_order")
     assert late.any() and (frame["as_of"] > frame["event_time"])[late].all() and (frame["as_of"] == frame["event_time"])[~late].all()
     assert tail.ends == {0: (1, scores[-1].offset + 1)}
-    assert len(read_history(str(tmp_path), feed)) == sum(record.offset < 10_000 for record in scores)
+    assert len(read_history(str(tmp_path), feed)) == len(in_file)
 
 
 def test_a_new_generation_ends_the_files_of_the_one_before(servers: Servers, tmp_path: Path) -> None:
