@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 
 
-def versions() -> dict[str, str | int]:
+def versions() -> dict[str, object]:
     """Versions of what decides the figures, and how many cores there are."""
     names = ("numpy", "numba", "scipy", "pandas", "river")
     return {name: version(name) for name in names} | {

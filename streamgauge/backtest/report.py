@@ -16,7 +16,7 @@ from streamgauge.backtest.history import History
 
 
 def report(backtest: Backtest, history: History, results: RowResults, seconds: float) -> dict[str, Any]:
-    """The contents of report.json; docs/backtest.md says what each entry means."""
+    """The contents of report.json; docs/backtest.md describes it."""
     good = history.columns.event_time[history.columns.reason == 0]
     opened = [alert for alert in backtest.alerts if alert.status == "opened"]
     ended = [alert for alert in backtest.alerts if alert.status == "resolved"]
