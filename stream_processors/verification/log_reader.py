@@ -80,8 +80,10 @@ async def partition_count(feed: Feed, kafka: KafkaSettings) -> int:
 
 
 async def read_switches(feed: Feed, kafka: KafkaSettings) -> list[Recorded]:
-    """Every valid switch of the feed."""
+    """Every valid switch of the feed; none before a worker has made the topic."""
     topic = topic_name(feed, "switches")
+    if topic not in await asyncio.to_thread(describe_topics, [topic], kafka):
+        return []
     consumer = free_consumer(kafka)
     await consumer.start()
     try:

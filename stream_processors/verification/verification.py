@@ -51,9 +51,10 @@ Say = Callable[[str, int, int], None]  # (place, offsets folded, offsets in all)
 async def verify_feed(feed: Feed, kafka: KafkaSettings, redis: Redis, say: Say) -> FeedReport:
     """Verifies one feed; a log that is no longer there, or of another fold version, makes it not checkable."""
     verifier = _Verifier(feed, kafka, redis, say)
-    await verifier.start()
     try:
-        places = [await verifier.verify(Place(feed, "events", p)) for p in range(await partition_count(feed, kafka))]
+        partitions = await partition_count(feed, kafka)
+        await verifier.start()
+        places = [await verifier.verify(Place(feed, "events", p)) for p in range(partitions)]
         places.append(await verifier.verify(Place(feed, "evidence", 0)))
     except NotCheckable as error:
         return FeedReport(feed.name, NOT_CHECKABLE, str(error), [])
