@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 import redis
+from kafka.admin import KafkaAdminClient
 
 from contracts.definition import Feed
 from contracts.plant import load_plant
@@ -127,6 +128,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             send(count // 2, count)
             wait_for("what the killed one left", lambda: totals()["lag"] == 0 and totals()["read"] >= count, workers)
             wait_for("worker 2", lambda: page(ports[2], "/ready/")[0] == 200, workers)
+            wait_for("worker 1, after the rebalance", lambda: page(ports[1], "/ready/")[0] == 200, workers)
             wait_for("metrics", lambda: "streamgauge_records{" in page(ports[1], "/metrics/")[1], workers)
             pages = {path: page(ports[1], path) for path in ("/live/", "/ready/", "/metrics/")}
             exits = [child.stop() for child in reversed(workers)]
@@ -165,7 +167,7 @@ def test_its_pages_answer(story: Story) -> None:
     assert code == 200
     balanced = [line for line in text.splitlines() if line.startswith("streamgauge_balanced{")]
     assert balanced
-    assert all(line.endswith(" 1.0") for line in balanced)
+    assert [line for line in balanced if not line.endswith(" 1.0")] == []
     assert "line-" not in text.replace("worker-lines", "")
 
 
@@ -273,6 +275,22 @@ def test_a_feed_that_never_ran_has_words_for_it(story: Story, tmp_path: Path) ->
     for name in ("alerts", "dead-letters"):
         done = command([name, str(plant), "--json"], story.servers, redis=False)
         assert (done.code, done.out) == (0, "")
+
+
+def test_a_feed_with_events_that_nobody_folded_yet(story: Story, tmp_path: Path) -> None:
+    """Records that wait for their first worker are a lag, and nothing that could be checked."""
+    plant = tmp_path / "plant.py"
+    plant.write_text(PLANT.replace("worker-lines", "not-yet"))
+    admin = KafkaAdminClient(**story.servers.kafka.client_options())
+    admin.create_topics({"not-yet.events": {"num_partitions": 2}}, wait_for_metadata=True)
+    admin.close()
+    with Sender(story.servers.kafka) as sender:
+        sender.send("not-yet.events", [b"a"] * 5, [b"{}"] * 5)
+        sender.flush()
+    found = json.loads(command(["status", str(plant), "--json"], story.servers).out)["feeds"]["not-yet"]
+    assert (found["totals"]["lag"], found["totals"]["read"], found["balanced"]) == (5, 0, True)
+    done = command(["verify", str(plant)], story.servers)
+    assert (done.code, "no checkpoint of its generation yet" in done.out) == (2, True)
 
 
 def test_a_redrive_sends_the_damaged_ones_once(story: Story) -> None:
