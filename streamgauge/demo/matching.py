@@ -47,6 +47,6 @@ def counters_agree(expected: Expected, totals: dict[str, int]) -> bool:
 
 
 def _tells(alert: Alert, item: Planted) -> bool:
-    same_place = alert.scope == "feed" or item.entity is None or alert.entity == item.entity
+    same_place = alert.scope == "feed" if item.entity is None else alert.entity == item.entity
     same_field = item.field is None or alert.field == item.field
     return alert.kind == item.incident and same_place and same_field and item.start <= alert.event_time <= item.found_by
