@@ -22,17 +22,18 @@ pytestmark = pytest.mark.integration
 KINDS = ("scores", "dead-letters", "evidence")
 LOG, _ = hostile(fresh_feed("plan"), 11, 2_400, 7)
 COUNT = len(LOG.values)
+MANY, _ = hostile(fresh_feed("plan"), 11, 2_400, 60)  # devices enough for several chunks of state
 
 
-async def assert_whole(worker: Shell, runner: PartitionRunner) -> None:
+async def assert_whole(worker: Shell, runner: PartitionRunner, count: int = COUNT) -> None:
     """Every record of the log is counted, has its output on a topic once, and the store holds the vectors of the state."""
     counters = runner.fold.counters()
     assert runner.progress.balanced(counters)
-    assert runner.progress.read == COUNT
+    assert runner.progress.read == count
     for kind in KINDS:
         ids = await worker.ids(kind)
-        assert ids, kind
-        assert set(ids.values()) == {1}, f"{kind}: {[name for name, n in ids.items() if n > 1][:3]} stand more than once"
+        assert ids or kind == "evidence", kind
+        assert set(ids.values()) <= {1}, f"{kind}: {[name for name, n in ids.items() if n > 1][:3]} stand more than once"
     assert len(await worker.ids("scores")) == counters["folded"]
     assert len(await worker.ids("dead-letters")) == counters["dead_lettered"] + counters["late"]
     vectors = served(runner.fold.everything_served())
@@ -185,28 +186,28 @@ def test_a_fenced_runner_writes_nothing(servers: Servers) -> None:
 def test_a_store_that_forgot_gets_everything_again(servers: Servers, lost: str) -> None:
     """Emptied during a run, Redis holds state, vectors and directory again after the next checkpoint, and a successor goes on."""
     feed = fresh_feed("forgot")
-    send(servers, feed, LOG)
+    send(servers, feed, MANY)
 
     async def scenario(servers: Servers) -> None:
         async with shell(servers, feed) as worker:
             runner = await worker.take()
-            await worker.fold(runner, 800)
+            await worker.fold(runner, 1_600)
             await runner.checkpoint()
             if lost == "everything":
                 await worker.redis.flushall()
             else:
                 keys = [key async for key in worker.redis.scan_iter(match="*") if b":v:" not in key and b"directory" not in key]
                 await worker.redis.delete(*keys)
-            await worker.fold(runner, 1_600)
+            await worker.fold(runner, 1_603)  # touches a few devices only
             for _ in range(3):  # the first notices, the second writes
                 await runner.checkpoint()
             await runner.abandon()
             successor = await worker.take()
-            assert successor.progress.next_offset == 1_600
+            assert successor.progress.next_offset == 1_603
             assert successor.generation == 1
             await worker.fold(successor)
             await successor.release()
-            await assert_whole(worker, successor)
+            await assert_whole(worker, successor, len(MANY.values))
             directory = await worker.redis.hkeys(directory_keys(feed.name).entries)
             assert set(directory) == set(served(successor.fold.everything_served()))
 
