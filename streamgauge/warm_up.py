@@ -20,3 +20,14 @@ def warm_up() -> None:
     fold.fold(raw_batch(list(range(8)), [-1] * 8, [b"a"] * 8, values))
     fold.everything_served()
     StreamFold(feed, 0, 1).restore(fold.changed_chunks())
+
+
+def warm_up_simulator() -> None:
+    """Compiles what the simulator and the demo run besides."""
+    from contracts.durations import DAY, MINUTE
+    from producers.pump_fleet import pump_fleet
+    from producers.simulator import Simulation
+
+    end = 1_790_000_000_000_000
+    for _ in Simulation(pump_fleet(1, end - 2 * DAY, end), 1, end - 2 * DAY, end).run(end - 2 * DAY + MINUTE):
+        pass
