@@ -25,6 +25,7 @@ from contracts.settings import KafkaSettings, Servers
 from contracts.topics import topic_name
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
+from stream_processors.topics import ensure_topics
 
 PLANT_VARIABLE = "STREAMGAUGE_PLANT"
 
@@ -52,6 +53,8 @@ def make_app(
         processing_guarantee="at_least_once",
         autodiscover=False,
     )
+    for feed in feeds:
+        ensure_topics(feed, servers.kafka)  # before the alert agents ask for theirs: a broker may create what is asked for, in its own way
     metrics = WorkerMetrics()
 
     class Folds(FoldService):

@@ -126,11 +126,14 @@ class FoldService(mode.Service):
         batch = raw_batch(
             [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
         )
+        gaps = runner.progress.gaps
         try:
             outputs = await runner.process(batch)
         except Fenced:
             await self._lost(place)
             return
+        if runner.progress.gaps > gaps and gaps == 0:
+            log.warning("%s/%d: offsets without a record were passed (transactions, compaction or retention)", place.topic, place.partition)
         self._idle.heard(place, batch, time.monotonic())
         self.metrics.folded(runner, batch, outputs, time.perf_counter() - began)
 

@@ -45,8 +45,9 @@ async def published_ids(
             for record in records:
                 name = id_of(record.value)
                 if name and name.startswith(prefix):
-                    offset, _, n = name[len(prefix) :].split("/")
-                    found.add((int(offset), int(n)))
+                    offset, kind, n = name[len(prefix) :].split("/")
+                    if kind != "idle":  # an observation of the owner's timer, no output of the fold
+                        found.add((int(offset), int(n)))
         position = await consumer.position(place)
         if asyncio.get_running_loop().time() > deadline:
             raise ServerUnavailable(
