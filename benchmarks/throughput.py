@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import time
@@ -30,7 +31,7 @@ from contracts.topics import events_topic
 from feature_store.redis_connection import sync_client
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.runner.clients import group_consumer, plain_producer
-from stream_processors.runner.fold_service import FoldService
+from stream_processors.runner.fold_service import GC_OBJECTS, FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.publisher import Publisher
 from stream_processors.stream_fold.fold import StreamFold
@@ -201,6 +202,8 @@ def run(count: int, rounds: int) -> dict[str, Any]:
     """The measurement."""
     console = Console(stderr=True)
     warm_up()  # kernels are loaded before anything is timed
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS, 20, 50)  # as a worker does
     keys, values, partitions = make_events(count)
     found: list[dict[str, float]] = []
     stages: dict[str, float] = {}
