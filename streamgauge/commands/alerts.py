@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, servers_of
+from streamgauge.commands.options import feed_option, json_option, kafka_option, plant_argument, resolve_feeds, resolve_servers, say
 
 if TYPE_CHECKING:
     from contracts.records import Alert
@@ -21,16 +21,16 @@ COLOURS = {"opened": "red", "updated": "yellow", "resolved": "green"}
 @kafka_option
 @click.option("--follow", is_flag=True, help="Stay and print alerts as they come.")
 @json_option
-def command(plant: Path, feed: str | None, kafka: str | None, follow: bool, as_json: bool) -> None:
+def command(plant: Path, feed_name: str | None, kafka: str | None, follow: bool, as_json: bool) -> None:
     """Print incidents as they opened, changed and ended, oldest first."""
     import msgspec
 
     from stream_processors.alert_reader import read_alerts
     from stream_processors.waiting import wait_for_kafka
 
-    servers = servers_of(kafka)
-    feeds = feeds_of(plant, feed)
-    wait_for_kafka(servers.kafka, say=lambda text: click.echo(text, err=True))
+    servers = resolve_servers(kafka)
+    feeds = resolve_feeds(plant, feed_name)
+    wait_for_kafka(servers.kafka, say=say)
     found = 0
     for alert in read_alerts(feeds, servers.kafka, follow):
         found += 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from streamgauge.commands.options import feed_option, feeds_of, json_option, plant_argument
+from streamgauge.commands.options import feed_option, json_option, plant_argument, resolve_feeds
 
 
 @click.command("check")
@@ -24,11 +24,11 @@ from streamgauge.commands.options import feed_option, feeds_of, json_option, pla
 )
 @click.option("--entities", type=click.IntRange(min=1), default=100, show_default=True, help="Entities of the whole feed.")
 @json_option
-def command(plant: Path, feed: str | None, rate: float, entities: int, as_json: bool) -> None:
+def command(plant: Path, feed_name: str | None, rate: float, entities: int, as_json: bool) -> None:
     """Show topics, features, bytes of state, bytes a day, and how the alarm budget is split."""
     from streamgauge.estimate import estimate
 
-    found = {f.name: estimate(f, rate, entities) for f in feeds_of(plant, feed)}
+    found = {f.name: estimate(f, rate, entities) for f in resolve_feeds(plant, feed_name)}
     if as_json:
         click.echo(json.dumps({"feeds": found}, indent=2))
     else:

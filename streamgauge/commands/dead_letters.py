@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, servers_of
+from streamgauge.commands.options import feed_option, json_option, kafka_option, plant_argument, resolve_feeds, resolve_servers, say
 
 if TYPE_CHECKING:
     from contracts.records import DeadLetter
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 @kafka_option
 @json_option
 @click.option("--redrive", is_flag=True, help="Send the originals again, as new records marked so; goes on where the last redrive ended.")
-def command(plant: Path, feed: str | None, kafka: str | None, as_json: bool, redrive: bool) -> None:
+def command(plant: Path, feed_name: str | None, kafka: str | None, as_json: bool, redrive: bool) -> None:
     """Print every dead letter, oldest first, with its reason; or send the originals again once the cause is mended."""
     import msgspec
 
     from stream_processors.dead_letters import read_dead_letters, redrive_dead_letters
     from stream_processors.waiting import wait_for_kafka
 
-    servers = servers_of(kafka)
-    feeds = feeds_of(plant, feed)
-    wait_for_kafka(servers.kafka, say=lambda text: click.echo(text, err=True))
+    servers = resolve_servers(kafka)
+    feeds = resolve_feeds(plant, feed_name)
+    wait_for_kafka(servers.kafka, say=say)
     for item in feeds:
         if redrive:
             done = redrive_dead_letters(item, servers.kafka)

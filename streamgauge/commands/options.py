@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,15 +12,10 @@ from contracts.plant import choose_feeds, load_plant
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
 
 plant_argument = click.argument("plant", type=click.Path(path_type=Path))
+feed_option = click.option("--feed", "feed_name", metavar="NAME", help="Only this feed of the plant.")
 kafka_option = click.option("--kafka", metavar="HOST:PORT", help=f"Kafka's address (or {KAFKA_VARIABLE}; default localhost:9092).")
 redis_option = click.option("--redis", metavar="URL", help=f"Redis's address (or {REDIS_VARIABLE}; default localhost:6379).")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
-
-
-def feed_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--feed NAME``, handed over as `feed_name`, or as `feed` to a command that calls it so."""
-    name = "feed" if "feed" in inspect.signature(command).parameters else "feed_name"
-    return click.option("--feed", name, metavar="NAME", help="Only this feed of the plant.")(command)
 
 
 def resolve_servers(kafka: str | None = None, redis: str | None = None) -> Servers:
@@ -34,10 +26,6 @@ def resolve_servers(kafka: str | None = None, redis: str | None = None) -> Serve
 def resolve_feeds(plant: Path, feed_name: str | None = None) -> list[Feed]:
     """The feeds of a plant file that a command acts on; raises DefinitionError."""
     return choose_feeds(load_plant(plant), feed_name)
-
-
-# both pairs of names have callers
-servers_of, feeds_of = resolve_servers, resolve_feeds
 
 
 def resolve_one_feed(plant: Path, feed_name: str | None = None) -> Feed:

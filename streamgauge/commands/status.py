@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, redis_option, servers_of
+from streamgauge.commands.options import (
+    feed_option,
+    json_option,
+    kafka_option,
+    plant_argument,
+    redis_option,
+    resolve_feeds,
+    resolve_servers,
+    say,
+)
 
 
 @click.command("status")
@@ -18,14 +27,14 @@ from streamgauge.commands.options import feed_option, feeds_of, json_option, kaf
 @kafka_option
 @redis_option
 @json_option
-def command(plant: Path, feed: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+def command(plant: Path, feed_name: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
     """Show what each partition's records ended as, and whether every record and offset is accounted for."""
     from stream_processors.status import feed_status
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
 
-    feeds, servers = feeds_of(plant, feed), servers_of(kafka, redis)
-    wait_for_kafka(servers.kafka, say=lambda text: click.echo(text, err=True))
-    wait_for_redis(servers.redis, say=lambda text: click.echo(text, err=True))
+    feeds, servers = resolve_feeds(plant, feed_name), resolve_servers(kafka, redis)
+    wait_for_kafka(servers.kafka, say=say)
+    wait_for_redis(servers.redis, say=say)
     found = {f.name: asyncio.run(feed_status(f, servers)) for f in feeds}
     if as_json:
         click.echo(json.dumps({"feeds": found}, indent=2))

@@ -17,7 +17,7 @@ from contracts.errors import StreamgaugeError
 from contracts.plant import load_plant
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings
 from stream_processors.topics import ensure_topics
-from streamgauge.commands.options import kafka_option, redis_option, servers_of
+from streamgauge.commands.options import kafka_option, redis_option, resolve_servers
 from streamgauge.local_stack import Child, LocalStack, first_free_port
 from streamgauge.local_stack.processes import command_child
 
@@ -67,7 +67,7 @@ def _print_addresses(stack: LocalStack) -> None:
 def _stack(kafka: str | None, redis: str | None) -> LocalStack:
     kafka_given = bool(kafka or os.environ.get(KAFKA_VARIABLE))
     redis_given = bool(redis or os.environ.get(REDIS_VARIABLE))
-    given = servers_of(kafka, redis)
+    given = resolve_servers(kafka, redis)
     known: KafkaSettings | None = given.kafka if kafka_given else None
     return LocalStack(known, given.redis if redis_given else None, say=click.echo)
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamgauge.commands.options import feed_option, feeds_of, json_option, kafka_option, plant_argument, redis_option, servers_of
+from streamgauge.commands.options import (
+    feed_option,
+    json_option,
+    kafka_option,
+    plant_argument,
+    redis_option,
+    resolve_feeds,
+    resolve_servers,
+    say,
+)
 
 if TYPE_CHECKING:
     from contracts.definition import Feed
@@ -26,13 +35,13 @@ EXIT = {"same": 0, "different": 1, "not checkable": 2}
 @kafka_option
 @redis_option
 @json_option
-def command(plant: Path, feed: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+def command(plant: Path, feed_name: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
     """Fold every log again up to its last checkpoint and compare all that it gave. Exit 0 same, 1 different, 2 not checkable."""
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
 
-    feeds, servers = feeds_of(plant, feed), servers_of(kafka, redis)
-    wait_for_kafka(servers.kafka, say=lambda text: click.echo(text, err=True))
-    wait_for_redis(servers.redis, say=lambda text: click.echo(text, err=True))
+    feeds, servers = resolve_feeds(plant, feed_name), resolve_servers(kafka, redis)
+    wait_for_kafka(servers.kafka, say=say)
+    wait_for_redis(servers.redis, say=say)
     reports = asyncio.run(verify_feeds(feeds, servers))
     verdict = overall(reports)
     if as_json:
@@ -61,14 +70,14 @@ async def verify_feeds(feeds: list[Feed], servers: Servers) -> list[FeedReport]:
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
     tasks = {}
 
-    def say(place: str, done: int, total: int) -> None:
+    def tell(place: str, done: int, total: int) -> None:
         if place not in tasks:
             tasks[place] = bar.add_task(place, total=total)
         bar.update(tasks[place], completed=done)
 
     try:
         with bar:
-            return [await verify_feed(feed, servers.kafka, redis, say) for feed in feeds]
+            return [await verify_feed(feed, servers.kafka, redis, tell) for feed in feeds]
     finally:
         await redis.aclose()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from streamgauge.commands.options import kafka_option, plant_argument, redis_option, servers_of
+from streamgauge.commands.options import kafka_option, plant_argument, redis_option, resolve_servers
 
 WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some seconds
 
@@ -29,7 +29,7 @@ def command(plant: Path, kafka: str | None, redis: str | None, web_port: int, we
     from streamgauge.warm_up import warm_up
 
     feeds = load_plant(plant)
-    servers = servers_of(kafka, redis)
+    servers = resolve_servers(kafka, redis)
     set_up_logs(log_level, log_json)
     say = logging.getLogger("streamgauge.worker").info
     wait_for_kafka(servers.kafka, WAIT_SECONDS, say)
