@@ -1,7 +1,7 @@
 """Which numbers of the vector the anomaly model looks at.
 
 Half-Space Trees draw one feature a split: with sixty inputs of which one is unusual their score hardly moves (area under
-the ROC curve .65 where six inputs give .99, tests/online_model/test_score_inputs.py). So a field is shown by what says
+the ROC curve .62 where six inputs give .99, tests/online_model/test_score_inputs.py). So a field is shown by what says
 most of it: its last value, its rate, and location and spread of its shortest window.
 """
 
