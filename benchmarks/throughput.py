@@ -29,7 +29,7 @@ from contracts.definition import Feed, Number
 from contracts.settings import Servers
 from contracts.topics import events_topic
 from feature_store.redis_connection import sync_client
-from stream_processors.decoding.batches import raw_batch
+from stream_processors.decoding.batches import fetched_batch, raw_batch
 from stream_processors.runner.clients import group_consumer, plain_producer
 from stream_processors.runner.fold_service import GC_OBJECTS, FoldService
 from stream_processors.runner.metrics import WorkerMetrics
@@ -164,11 +164,7 @@ async def _fetch(servers: Servers, feed: Feed) -> float:
         for records in (await consumer.getmany(timeout_ms=500, max_records=20_000)).values():
             begun = begun or time.process_time()
             count += len(records)
-            raws = [
-                raw_batch(
-                    [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
-                )
-            ]
+            raws = [fetched_batch(records)]
         if not raws and begun:
             break
     spent = time.process_time() - (begun or 0.0)

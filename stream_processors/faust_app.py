@@ -14,7 +14,7 @@ from typing import Any
 
 import faust
 import msgspec
-from faust.web import Request, Response, View, Web
+from faust.web import Request, Response, View
 from mode.supervisors import CrashingSupervisor
 
 from contracts.definition import Feed
@@ -134,6 +134,3 @@ def __getattr__(name: str) -> Any:
     app = make_app(load_plant(path), Path(path).stem, Servers.resolve())
     globals()["app"] = app
     return app
-
-
-__all__ = ["PLANT_VARIABLE", "Web", "make_app"]

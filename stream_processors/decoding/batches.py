@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,13 @@ def raw_batch(
     `times_us` are Kafka timestamps in µs, -1 where there is none; a None key is null, a None value a tombstone.
     """
     return RawBatch(np.asarray(offsets, np.int64), np.asarray(times_us, np.int64), *_joined(keys), *_joined(values))
+
+
+def fetched_batch(records: Sequence[Any]) -> RawBatch:
+    """Consecutive records of one partition as an aiokafka consumer hands them over; its timestamps are in ms."""
+    return raw_batch(
+        [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
+    )
 
 
 def _joined(parts: list[bytes | None]) -> tuple[U8, I64, U8]:

@@ -25,7 +25,7 @@ from contracts.errors import Fenced
 from contracts.settings import Servers
 from contracts.topics import topic_name
 from feature_store.redis_connection import async_client
-from stream_processors.decoding.batches import raw_batch
+from stream_processors.decoding.batches import fetched_batch
 from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
@@ -123,9 +123,7 @@ class FoldService(mode.Service):
         if runner is None:
             return
         began = time.perf_counter()
-        batch = raw_batch(
-            [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
-        )
+        batch = fetched_batch(records)
         gaps = runner.progress.gaps
         try:
             outputs = await runner.process(batch)

@@ -13,7 +13,7 @@ from contracts.definition import Feed
 from contracts.errors import NotCheckable, ServerUnavailable
 from contracts.settings import KafkaSettings
 from contracts.topics import events_topic, topic_name
-from stream_processors.decoding.batches import raw_batch
+from stream_processors.decoding.batches import fetched_batch
 from stream_processors.log_ends import end_offset
 from stream_processors.runner.clients import free_consumer
 from stream_processors.runner.published import id_of
@@ -53,9 +53,7 @@ async def read_portions(consumer: AIOKafkaConsumer, topic: str, partition: int, 
 async def read_batches(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, end: int) -> AsyncIterator[RawBatch]:
     """The same as batches for a fold."""
     async for records in read_portions(consumer, topic, partition, start, end):
-        yield raw_batch(
-            [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
-        )
+        yield fetched_batch(records)
 
 
 def as_published(records: list[Any], prefix: str, first: int, end: int) -> list[Published]:
