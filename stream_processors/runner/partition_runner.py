@@ -14,10 +14,10 @@ from contracts.errors import StateError
 from contracts.records import Switch
 from feature_store.checkpoint import Checkpoint, Manifest
 from feature_store.partition_store import PartitionStore, Taken
-from stream_processors.log_fold import LogFold, Outputs
+from stream_processors.log_fold import LogFold, Outputs, OutRecord
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
-from stream_processors.runner.published import published_ids
+from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
 from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation
 
@@ -48,7 +48,7 @@ class PartitionRunner:
         self._publisher = publisher
         self._switches = switches
         self._owner = owner
-        self._suppressed: dict[str, set[tuple[int, int]]] = {}
+        self._published: dict[str, Published] = {}  # by output kind, until the fold has passed it
         self._topic_id: str | None = None
 
     async def take(self, bounds: LogBounds, tail: AIOKafkaConsumer) -> int:
@@ -130,10 +130,11 @@ class PartitionRunner:
     async def _find_published(self, tail: AIOKafkaConsumer) -> None:
         """Finds which outputs from here on stand on their topics already; of a generation just begun there are none."""
         prefix = self.place.id_prefix(self.generation)
-        for kind, (topic, partition) in self.place.outputs.items():
-            found, end = await published_ids(tail, topic, partition, self._publisher.ends.get((topic, partition), 0), prefix)
-            self._suppressed[kind] = {i for i in found if i[0] >= self.progress.next_offset}
-            self._publisher.ends[topic, partition] = end
+        for kind, at in self.place.outputs.items():
+            found = await find_published(tail, *at, self._publisher.ends.get(at, 0), prefix, self.progress.next_offset)
+            self._published[kind] = found
+            self._publisher.ends[at] = found.end
+        self._forget_passed()
 
     async def process(self, batch: RawBatch) -> Outputs:
         """Folds a batch, publishes and serves what it came to. After an error the runner must be given up."""
@@ -145,16 +146,21 @@ class PartitionRunner:
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
         await asyncio.gather(self._publisher.publish(records), self._serve(outputs))
+        self._forget_passed()
         return outputs
 
-    def _not_published(self, kind: str, items: list) -> list:  # type: ignore[type-arg]
-        published = self._suppressed.get(kind)
-        if not published:
-            return items
-        fresh = [item for item in items if (item.offset, item.n) not in published]
-        if items[-1].offset >= max(published)[0]:
-            self._suppressed[kind] = set()
-        return fresh
+    def _not_published(self, kind: str, items: list[OutRecord]) -> list[OutRecord]:
+        return self._published[kind].without(items) if kind in self._published else items
+
+    def _forget_passed(self) -> None:
+        self._published = {kind: ids for kind, ids in self._published.items() if not ids.passed(self.progress.next_offset)}
+
+    def _output_ends(self) -> dict[tuple[str, int], int]:
+        """Where the next owner begins to look for what is published.
+
+        While ids found there lie ahead of the fold, that is where this owner began: they stand before the acknowledged end.
+        """
+        return self._publisher.ends | {self.place.outputs[kind]: ids.start for kind, ids in self._published.items()}
 
     async def _serve(self, outputs: Outputs) -> None:
         forgot = False
@@ -188,7 +194,7 @@ class PartitionRunner:
             fold_version=self.fold.version,
             epoch=self.epoch,
             counters=counters,
-            output_ends=dict(self._publisher.ends),
+            output_ends=self._output_ends(),
             topic_id=self._topic_id,
         )
         self.checkpointed_at = time.monotonic()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from contracts.columns import I64
 from contracts.errors import ServerUnavailable
 from stream_processors.log_ends import end_offset
+from stream_processors.log_fold import OutRecord
 
 READ_TIMEOUT = 60.0  # seconds; a transaction left open holds read-committed readers until the broker ends it
 
@@ -20,10 +23,35 @@ def id_of(value: bytes | None) -> str | None:
     return value[7:end].decode(errors="replace") if end > 0 else None
 
 
-async def published_ids(
-    consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, prefix: str
-) -> tuple[set[tuple[int, int]], int]:
-    """(source offset, n) of every record from `start` to the end whose id begins with `prefix`, and that end.
+class Published:
+    """Ids that stand on one output partition already; 16 bytes each, since a fold from far back finds many.
+
+    Args:
+        start, end: positions on the output partition from and to which it was read.
+        offsets, numbers: (m,) source offset and n of each id.
+    """
+
+    def __init__(self, start: int, end: int, offsets: I64, numbers: I64) -> None:
+        order = np.argsort(offsets, kind="stable")
+        self.start, self.end = start, end
+        self._offsets, self._numbers = offsets[order], numbers[order]
+
+    def passed(self, next_offset: int) -> bool:
+        """Whether a fold that stands at `next_offset` gives none of them any more."""
+        return len(self._offsets) == 0 or int(self._offsets[-1]) < next_offset
+
+    def without(self, items: list[OutRecord]) -> list[OutRecord]:
+        """Those of consecutive outputs that are not there yet."""
+        if not items:
+            return items
+        first = np.searchsorted(self._offsets, items[0].offset, "left")
+        last = np.searchsorted(self._offsets, items[-1].offset, "right")
+        there = set(zip(self._offsets[first:last].tolist(), self._numbers[first:last].tolist(), strict=True))
+        return [item for item in items if (item.offset, item.n) not in there]
+
+
+async def find_published(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, prefix: str, first: int) -> Published:
+    """Every record from position `start` to the end whose id begins with `prefix` and whose source offset is ≥ `first`.
 
     `consumer` belongs to no group and reads committed records only.
 
@@ -32,25 +60,30 @@ async def published_ids(
     """
     place = TopicPartition(topic, partition)
     end = await end_offset(consumer, place)
-    first = (await consumer.beginning_offsets([place]))[place]
-    found: set[tuple[int, int]] = set()
-    position = max(start, first)
-    if position >= end:
-        return found, end
-    consumer.assign([place])
-    consumer.seek(place, position)
-    deadline = asyncio.get_running_loop().time() + READ_TIMEOUT
+    start = max(start, (await consumer.beginning_offsets([place]))[place])
+    found: list[I64] = [np.zeros((0, 2), np.int64)]
+    position = start
+    if position < end:
+        consumer.assign([place])
+        consumer.seek(place, position)
+    loop = asyncio.get_running_loop()
+    moved = loop.time()
     while position < end:
         for records in (await consumer.getmany(place, timeout_ms=200, max_records=10_000)).values():
-            for record in records:
-                name = id_of(record.value)
-                if name and name.startswith(prefix):
-                    offset, kind, n = name[len(prefix) :].split("/")
-                    if kind != "idle":  # an observation of the owner's timer, no output of the fold
-                        found.add((int(offset), int(n)))
-        position = await consumer.position(place)
-        if asyncio.get_running_loop().time() > deadline:
-            raise ServerUnavailable(
-                f"{topic} partition {partition}: the records up to offset {end} could not be read in {READ_TIMEOUT:.0f} s"
-            )
-    return found, end
+            ids = [at for record in records if (at := _source(record.value, prefix)) and at[0] >= first]
+            found.append(np.array(ids, np.int64).reshape(-1, 2))
+        if (now := await consumer.position(place)) > position:
+            position, moved = now, loop.time()
+        if loop.time() - moved > READ_TIMEOUT:
+            raise ServerUnavailable(f"{topic} partition {partition}: no record from offset {position} on within {READ_TIMEOUT:.0f} s")
+    ids_found = np.concatenate(found)
+    return Published(start, end, ids_found[:, 0], ids_found[:, 1])
+
+
+def _source(value: bytes | None, prefix: str) -> tuple[int, int] | None:
+    """(source offset, n) of an output of the fold; None for other records and for observations of the owner's timer."""
+    name = id_of(value)
+    if name is None or not name.startswith(prefix):
+        return None
+    offset, kind, n = name[len(prefix) :].split("/")
+    return None if kind == "idle" else (int(offset), int(n))

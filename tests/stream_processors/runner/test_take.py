@@ -117,6 +117,32 @@ def test_a_crash_amid_publishing_sends_the_rest(servers: Servers) -> None:
     asyncio.run(scenario())
 
 
+def test_a_checkpoint_amid_what_was_published_forgets_none_of_it(servers: Servers) -> None:
+    """A successor that checkpoints before it has passed all that was published leaves it known to the next one."""
+    feed = fresh_feed("twice")
+    send(servers, feed, LOG)
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as worker:
+            runner = await worker.take(owner="one")
+            await worker.fold(runner, 1_600)
+            await runner.abandon()
+            runner = await worker.take(owner="two")
+            await worker.fold(runner, 800)
+            await runner.checkpoint()
+            await runner.abandon()
+            runner = await worker.take(owner="three")
+            assert runner.progress.next_offset == 800
+            await worker.fold(runner)
+            await runner.release()
+            await assert_whole(worker, runner)
+            manifest = await PartitionReader(worker.redis, feed.name, 0).manifest()
+            assert manifest is not None
+            assert manifest.output_ends[f"{feed.name}.scores", 0] >= len(await worker.on_topic("scores")), "else tails are read for ever"
+
+    asyncio.run(scenario())
+
+
 def test_a_takeover_gives_the_bytes_of_an_undisturbed_run(servers: Servers) -> None:
     """Records on the topics after crashes are, byte for byte and in order, those of a run that nothing interrupted."""
     feed = fresh_feed("bytes")
