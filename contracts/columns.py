@@ -34,6 +34,19 @@ class RawBatch(NamedTuple):
         """Records."""
         return len(self.offset)
 
+    def cut(self, offset: int) -> tuple[RawBatch, RawBatch]:
+        """The records before an offset, and those from it on; either may be empty. Buffers are shared, not copied."""
+        return self._part(0, at := int(np.searchsorted(self.offset, offset))), self._part(at, self.n)
+
+    def _part(self, first: int, last: int) -> RawBatch:
+        def some(buffer: U8, ends: I64) -> tuple[U8, I64]:
+            begin, end = (int(ends[i - 1]) if i else 0 for i in (first, last))
+            return buffer[begin:end], ends[first:last] - begin
+
+        keys, values = some(self.keys, self.key_end), some(self.values, self.value_end)
+        rows = slice(first, last)
+        return RawBatch(self.offset[rows], self.kafka_time[rows], *keys, self.key_null[rows], *values, self.value_null[rows])
+
 
 class Columns(NamedTuple):
     """Decoded records of one partition: k numeric and c category fields, in the definition's order.

@@ -73,8 +73,10 @@ class Shell(NamedTuple):
         if end is None:
             end = await end_offset(self.consumer, TopicPartition(place.topic, 0))
         async for batch in read_batches(self.consumer, place.topic, 0, runner.progress.next_offset, end):
-            for start in range(0, batch.n, PORTION):
-                await runner.process(_part(batch, start, min(start + PORTION, batch.n)))
+            while batch.n > PORTION:
+                portion, batch = batch.cut(int(batch.offset[PORTION]))
+                await runner.process(portion)
+            await runner.process(batch)
 
     async def on_topic(self, kind: str) -> list[Any]:
         """Every committed record of an output topic, which has one partition."""
@@ -90,17 +92,6 @@ class Shell(NamedTuple):
         """The generations of the events, in their order."""
         found = await read_switches(self.feed, self.servers.kafka)
         return [r.switch for r in found if r.switch.kind == "generation" and r.switch.log == events_topic(self.feed)]
-
-
-def _part(batch: Any, start: int, end: int) -> Any:
-    from stream_processors.decoding.batches import raw_batch
-
-    def cut(buffer: Any, ends: Any, nulls: Any) -> list[bytes | None]:
-        edges = [0, *ends.tolist()]
-        return [None if nulls[i] else buffer[edges[i] : edges[i + 1]].tobytes() for i in range(start, end)]
-
-    keys, values = cut(batch.keys, batch.key_end, batch.key_null), cut(batch.values, batch.value_end, batch.value_null)
-    return raw_batch(batch.offset[start:end], batch.kafka_time[start:end], keys, values)
 
 
 @asynccontextmanager
