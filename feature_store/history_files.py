@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import fsspec
 import msgspec
 
-from contracts.errors import SettingsError
+from contracts.errors import HistoryError, SettingsError
 
 CUT = 10_000
 """Source offsets of a file. More would hold too much of each partition in memory until the cut is reached (10,000 rows of
@@ -55,6 +55,14 @@ class LogFile(NamedTuple):
 def resolve_history(to: str | None) -> str:
     """The URL given, else STREAMGAUGE_HISTORY, else the directory ``history``."""
     return to or os.environ.get(VARIABLE) or DEFAULT_URL
+
+
+def configured_history(given: str | None) -> str | None:
+    """The URL given, else STREAMGAUGE_HISTORY, else None: a worker keeps copies only where it was told to.
+
+    A directory of its own would be of no use to the other workers that may take its partitions.
+    """
+    return given or os.environ.get(VARIABLE) or None
 
 
 def cut_of(offset: int) -> int:
@@ -122,6 +130,25 @@ class HistoryFiles:
         """Takes a file away, if it is there."""
         if self.exists(path):
             self._fs.rm_file(path)
+
+    def remove_directory(self, path: str) -> None:
+        """Takes a directory away with all that is in it, if it is there."""
+        if self.exists(path):
+            self._fs.rm(path, recursive=True)
+
+    def listed(self, directory: str) -> list[str]:
+        """Paths of what is right in a directory, none where there is no such directory.
+
+        Raises:
+            HistoryError: it cannot be told.
+        """
+        self._fs.invalidate_cache()
+        try:
+            return sorted(self._fs.ls(directory, detail=False))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise HistoryError(f"{directory} cannot be listed ({error}); see to it that the history can be reached") from error
 
     def write(self, path: str, data: bytes) -> None:
         """Puts a file whole: locally by a rename after its bytes are on the disk, elsewhere by one put."""

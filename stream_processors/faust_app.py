@@ -23,6 +23,7 @@ from contracts.plant import load_plant
 from contracts.records import Alert
 from contracts.settings import KafkaSettings, Servers
 from contracts.topics import topic_name
+from feature_store.history_files import configured_history
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.topics import ensure_topics
@@ -31,9 +32,15 @@ PLANT_VARIABLE = "STREAMGAUGE_PLANT"
 
 
 def make_app(
-    feeds: list[Feed], plant: str, servers: Servers, web_port: int = 6066, web_bind: str = "localhost", data: Path | None = None
+    feeds: list[Feed],
+    plant: str,
+    servers: Servers,
+    web_port: int = 6066,
+    web_bind: str = "localhost",
+    data: Path | None = None,
+    history: str | None = None,
 ) -> faust.App:
-    """The app with its fold service, alert agents and pages; `plant` names the consumer group."""
+    """The app with its fold service, alert agents and pages; `plant` names the consumer group, `history` where full copies go."""
     app = faust.App(
         f"streamgauge-{plant}-control",
         broker=[f"kafka://{server}" for server in servers.kafka.servers],
@@ -61,7 +68,7 @@ def make_app(
         """The fold service with this plant's feeds."""
 
         def __init__(self, **kwargs: Any) -> None:
-            super().__init__(feeds, servers, plant, metrics, **kwargs)
+            super().__init__(feeds, servers, plant, metrics, history, **kwargs)
 
     service = app.service(Folds)
     del service
@@ -131,6 +138,6 @@ def __getattr__(name: str) -> Any:
     path = os.environ.get(PLANT_VARIABLE)
     if not path:
         raise SettingsError(f"{PLANT_VARIABLE} is not set; write {PLANT_VARIABLE}=plant.py before the command")
-    app = make_app(load_plant(path), Path(path).stem, Servers.resolve())
+    app = make_app(load_plant(path), Path(path).stem, Servers.resolve(), history=configured_history(None))
     globals()["app"] = app
     return app

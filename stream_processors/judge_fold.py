@@ -52,11 +52,15 @@ class JudgeFold(LogFold):
 
     def changed_chunks(self) -> dict[str, bytes]:
         """The whole state, which is small."""
+        return self.all_chunks()
+
+    def all_chunks(self) -> dict[str, bytes]:
+        """The counters and the judge's state, as one chunk."""
         own = msgspec.msgpack.encode([self._folded, self._unreadable, self._clock])
         return {CHUNK: len(own).to_bytes(4, "little") + own + self._judge.to_bytes(self._state)}
 
     def restore(self, chunks: Mapping[str, bytes]) -> None:
-        """Puts back what `changed_chunks` handed out."""
+        """Puts back what `all_chunks` handed out."""
         try:
             data = chunks[CHUNK]
             size = int.from_bytes(data[:4], "little")

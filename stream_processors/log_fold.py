@@ -30,6 +30,13 @@ class Outputs(NamedTuple):
     created: Sequence[tuple[bytes, int]] = ()  # (entity, event time) of entities that the directory does not know yet
 
 
+def joined(first: Outputs, then: Outputs) -> Outputs:
+    """The outputs of two consecutive batches, as one batch would have given them but for values served twice."""
+    kinds = dict.fromkeys([*first.records, *then.records])
+    records = {kind: [*first.records.get(kind, ()), *then.records.get(kind, ())] for kind in kinds}
+    return Outputs(records, [*first.entities, *then.entities], [*first.vectors, *then.vectors], [*first.created, *then.created])
+
+
 class LogFold(ABC):
     """fold(state, batch) -> state, outputs: a pure function of one partition's log; no I/O, no clock."""
 
@@ -42,6 +49,10 @@ class LogFold(ABC):
     @abstractmethod
     def changed_chunks(self) -> dict[str, bytes]:
         """Parts of the state that changed since the last call, by name, none above 1 MB."""
+
+    @abstractmethod
+    def all_chunks(self) -> dict[str, bytes]:
+        """Every part of the state; the next `changed_chunks` hands out what it would have handed out without this."""
 
     @abstractmethod
     def restore(self, chunks: Mapping[str, bytes]) -> None:

@@ -29,6 +29,7 @@ class FeedRunners:
         producer: AIOKafkaProducer,
         transactions: bool,
         topic_ids: dict[str, str | None],
+        history: str | None = None,
     ) -> None:
         self.feed = feed
         self._settings = settings
@@ -36,6 +37,7 @@ class FeedRunners:
         self._producer = producer
         self._transactions = transactions
         self._topic_ids = topic_ids
+        self._history = history
         self._switch_reader = free_consumer(settings)
         self._tail = free_consumer(settings)
         self._switches = SwitchLog(topic_name(feed, "switches"), producer, self._switch_reader)
@@ -55,7 +57,7 @@ class FeedRunners:
         """Takes a place; the runner's progress says from where to read."""
         place = Place(self.feed, log, partition)
         store = PartitionStore(self._redis, self.feed.name, place.store_name, vector_lifetime_s(self.feed))
-        runner = PartitionRunner(place, store, await self._publisher(place), self._switches, owner)
+        runner = PartitionRunner(place, store, await self._publisher(place), self._switches, owner, self._history)
         try:
             await runner.take(await self._bounds(place), self._tail)
         except BaseException:

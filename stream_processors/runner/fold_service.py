@@ -45,11 +45,14 @@ log = logging.getLogger("streamgauge.worker")
 class FoldService(mode.Service):
     """Folds every partition that the group gives this worker, of all feeds of the plant."""
 
-    def __init__(self, feeds: list[Feed], servers: Servers, plant: str, metrics: WorkerMetrics, **kwargs: Any) -> None:
+    def __init__(
+        self, feeds: list[Feed], servers: Servers, plant: str, metrics: WorkerMetrics, history: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.feeds = feeds
         self.servers = servers
         self.metrics = metrics
+        self.history = history
         self.group = f"streamgauge-{plant}"
         self.owner = f"{socket.gethostname()}-{os.getpid()}"
         self.runners: dict[TopicPartition, PartitionRunner] = {}
@@ -71,12 +74,14 @@ class FoldService(mode.Service):
         transactions = await has_transactions(kafka)
         if not transactions:
             log.warning("the broker has no transactions: a worker that lost its partition can leave a repeated record that differs")
+        if self.history is None:
+            log.info("no full copies of checkpoints are kept: neither --history nor STREAMGAUGE_HISTORY names a place for them")
         for feed in self.feeds:
             found = await asyncio.to_thread(ensure_topics, feed, kafka)
             for finding in found.findings:
                 log.warning(finding)
             ids = {state.name: state.topic_id for state in found.topics.values()}
-            runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids)
+            runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids, self.history)
             await runners.start()
             for name in LOGS:
                 self._logs[topic_name(feed, name)] = (runners, name)

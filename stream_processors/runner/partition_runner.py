@@ -13,8 +13,10 @@ from contracts.columns import RawBatch
 from contracts.errors import StateError
 from contracts.records import Switch
 from feature_store.checkpoint import Checkpoint, Manifest
+from feature_store.full_copies import FullCopies
 from feature_store.partition_store import PartitionStore, Taken
-from stream_processors.log_fold import LogFold, Outputs, OutRecord
+from stream_processors.log_fold import LogFold, Outputs, OutRecord, joined
+from stream_processors.runner.copying import Copying
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
@@ -36,7 +38,9 @@ class LogBounds(NamedTuple):
 class PartitionRunner:
     """Owns one place from `take` until `release`, or until a call raises Fenced."""
 
-    def __init__(self, place: Place, store: PartitionStore, publisher: Publisher, switches: SwitchLog, owner: str) -> None:
+    def __init__(
+        self, place: Place, store: PartitionStore, publisher: Publisher, switches: SwitchLog, owner: str, history: str | None = None
+    ) -> None:
         self.place = place
         self.generation = 0
         self.epoch = -1
@@ -48,6 +52,8 @@ class PartitionRunner:
         self._publisher = publisher
         self._switches = switches
         self._owner = owner
+        self._history = history  # URL under which full copies stand; None: there are none
+        self._copying: Copying | None = None
         self._published: dict[str, Published] = {}  # by output kind, until the fold has passed it
         self._topic_id: str | None = None
 
@@ -59,18 +65,26 @@ class PartitionRunner:
         taken = await self._store.take(self.epoch)
         generation = current_generation(recorded, place.topic, place.partition)
         checkpoint = await self._restore(taken)
+        copy = await self._full_copy(generation.switch, checkpoint, bounds) if self._history and generation else None
+        checkpoint = copy or checkpoint
         cause = _why_new_generation(place, self.fold.version, generation, checkpoint, bounds)
         self._topic_id = bounds.topic_id
         if checkpoint is not None:
             self._publisher.ends |= checkpoint.manifest.output_ends
         if cause:
-            await self._begin(cause, generation, checkpoint, bounds)
+            begun = await self._begin(cause, generation, checkpoint, bounds)
         else:
             assert generation is not None
-            await self._go_on(generation.switch, checkpoint)
+            begun = generation.switch
+            await self._go_on(begun, checkpoint)
             await self._find_published(tail)
+            if copy is not None:
+                self._owe_everything()
         await self._serve_everything()
         self.checkpointed_at = time.monotonic()
+        if self._history:
+            copies = FullCopies(self._history, place.feed.name, begun)
+            self._copying = Copying(copies, self.progress.next_offset, self.checkpointed_at)
         return self.progress.next_offset
 
     async def _restore(self, taken: Taken) -> Checkpoint | None:
@@ -83,7 +97,22 @@ class PartitionRunner:
             log.warning("%s/%d: the checkpoint before the newest is used: %s", self.place.topic, self.place.partition, checkpoint.fell_back)
         return checkpoint
 
-    async def _begin(self, cause: str, before: Recorded | None, checkpoint: Checkpoint | None, bounds: LogBounds) -> None:
+    async def _full_copy(self, generation: Switch, checkpoint: Checkpoint | None, bounds: LogBounds) -> Checkpoint | None:
+        """The newest full copy, where Redis has no state of the generation from which the log still goes on."""
+        assert self._history is not None
+        stored = checkpoint.manifest if checkpoint else None
+        if stored and stored.generation == generation.generation and stored.offset >= bounds.start:
+            return None
+        if _is_another(generation.topic_id, bounds):
+            return None
+        copies = FullCopies(self._history, self.place.feed.name, generation)
+        found = await asyncio.to_thread(copies.newest, bounds.start)
+        if found is not None:
+            name, offset = f"{self.place.topic}/{self.place.partition}", found.manifest.offset
+            log.warning("%s: Redis has no state to go on from; it is taken from the full copy at offset %d", name, offset)
+        return found
+
+    async def _begin(self, cause: str, before: Recorded | None, checkpoint: Checkpoint | None, bounds: LogBounds) -> Switch:
         """Opens a generation, aloud, with an empty state."""
         place = self.place
         start = bounds.start
@@ -92,22 +121,22 @@ class PartitionRunner:
         self.generation = before.switch.generation + 1 if before else 1
         self.fold = place.new_fold(self.generation)
         self.progress = Progress(start, start)
-        await self._switches.append(
-            Switch(
-                kind="generation",
-                log=place.topic,
-                partition=place.partition,
-                generation=self.generation,
-                from_offset=start,
-                topic_id=bounds.topic_id,
-                definition=place.feed.hash,
-                fold_version=self.fold.version,
-                cause=cause,
-                epoch=self.epoch,
-            )
+        begun = Switch(
+            kind="generation",
+            log=place.topic,
+            partition=place.partition,
+            generation=self.generation,
+            from_offset=start,
+            topic_id=bounds.topic_id,
+            definition=place.feed.hash,
+            fold_version=self.fold.version,
+            cause=cause,
+            epoch=self.epoch,
         )
+        await self._switches.append(begun)
         say = log.info if cause == FIRST_START else log.warning
         say("%s/%d: generation %d begins at offset %d: %s", place.topic, place.partition, self.generation, start, cause)
+        return begun
 
     async def _go_on(self, generation: Switch, checkpoint: Checkpoint | None) -> None:
         """Puts back the state of the generation, or begins it anew at its birth where the store lost it."""
@@ -138,6 +167,26 @@ class PartitionRunner:
 
     async def process(self, batch: RawBatch) -> Outputs:
         """Folds a batch, publishes and serves what it came to. After an error the runner must be given up."""
+        now = time.monotonic()
+        edge = self._copying.due(self.progress.next_offset, int(batch.offset[-1]) + 1, now) if self._copying else None
+        if edge is None:
+            return await self._process(batch)
+        before, rest = batch.cut(edge)
+        if before.n == 0:  # offsets without a record reach beyond the edge
+            return await self._process(batch)
+        outputs = await self._process(before)
+        await self._copy(now)
+        return joined(outputs, await self._process(rest)) if rest.n else outputs
+
+    async def _copy(self, now: float) -> None:
+        """Copies a checkpoint that is flipped here: so the copy is of an owner that was not overtaken, and of published outputs."""
+        assert self._copying is not None
+        manifest = await self.checkpoint()
+        if manifest is not None:
+            chunks = await asyncio.get_running_loop().run_in_executor(None, self.fold.all_chunks)
+            self._copying.start(manifest, chunks, now)
+
+    async def _process(self, batch: RawBatch) -> Outputs:
         if batch.n <= INLINE_RECORDS:
             outputs = self.fold.fold(batch)
         else:
@@ -175,13 +224,21 @@ class PartitionRunner:
         """Puts everything back into a store that forgot it: vectors and directory now, all chunks with the next checkpoint."""
         log.warning("%s/%d: Redis had forgotten; state and vectors are written again", self.place.topic, self.place.partition)
         await self._serve_everything()
+        self._owe_everything()
+
+    def _owe_everything(self) -> None:
+        """The next checkpoint has all chunks: the store has none that it could keep."""
         self.fold.forget_handed_out()
         self.changed = True
 
-    async def checkpoint(self) -> None:
-        """Stages changed chunks and flips the manifest; what it covers has been published and served before."""
+    async def checkpoint(self) -> Manifest | None:
+        """Stages changed chunks and flips the manifest; what it covers has been published and served before.
+
+        Returns:
+            The manifest; None where nothing had changed, or the store had forgotten and the next call writes everything.
+        """
         if not self.changed:
-            return
+            return None
         counters = self.fold.counters() | {
             "read": self.progress.read,
             "gaps": self.progress.gaps,
@@ -199,10 +256,11 @@ class PartitionRunner:
         )
         self.checkpointed_at = time.monotonic()
         written = (await self._store.checkpoint(manifest, self.fold.changed_chunks())).written
-        if written:
-            self.changed = False
-        else:
+        if not written:
             await self._remind()
+            return None
+        self.changed = False
+        return manifest
 
     async def release(self) -> None:
         """Gives the place up after a last checkpoint."""
@@ -224,7 +282,7 @@ def _why_new_generation(place: Place, version: int, found: Recorded | None, chec
         return FIRST_START
     switch = found.switch
     stored = checkpoint.manifest.offset if checkpoint and checkpoint.manifest.generation == switch.generation else None
-    if switch.topic_id is not None and bounds.topic_id is not None and switch.topic_id != bounds.topic_id:
+    if _is_another(switch.topic_id, bounds):
         return "topic recreated"
     if stored is not None and stored > bounds.end:
         return "log ends before the stored offset"
@@ -235,3 +293,8 @@ def _why_new_generation(place: Place, version: int, found: Recorded | None, chec
     if stored is None and switch.from_offset > bounds.end:
         return "log ends before the generation began"
     return ""
+
+
+def _is_another(topic_id: str | None, bounds: LogBounds) -> bool:
+    """Whether the topic was created anew since; not known where the broker gives no ids."""
+    return topic_id is not None and bounds.topic_id is not None and topic_id != bounds.topic_id

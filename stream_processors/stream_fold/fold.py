@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -164,21 +164,33 @@ class StreamFold(LogFold):
 
     def forget_handed_out(self) -> None:
         """The next `changed_chunks` hands out everything."""
-        count = int(self._partition.P[ENTITIES])
-        self._entities.changed[: -(-count // self.plan.rows_in_chunk)] = 1
+        self._entities.changed[: self._chunk_count()] = 1
         self._told = {}
 
     def changed_chunks(self) -> dict[str, bytes]:
         """Rows in chunks of some 256 KB, and the partition's own words, trees and scores."""
-        found = {
+        changed = {name: data for name, data in self._own_chunks().items() if zlib.crc32(data) != self._told.get(name)}
+        self._told |= {name: zlib.crc32(data) for name, data in changed.items()}
+        touched = np.flatnonzero(self._entities.changed).tolist()
+        self._entities.changed[:] = 0
+        return changed | self._row_chunks(touched)
+
+    def all_chunks(self) -> dict[str, bytes]:
+        """The same of the whole state."""
+        return self._own_chunks() | self._row_chunks(range(self._chunk_count()))
+
+    def _own_chunks(self) -> dict[str, bytes]:
+        return {
             "partition": partition_to_bytes(self._partition),
             "model": trees_to_bytes(self._trees) if self._model is None else self._model.to_bytes(),
             "group": group_scores_to_bytes(self._group),
         }
-        changed = {name: data for name, data in found.items() if zlib.crc32(data) != self._told.get(name)}
-        self._told |= {name: zlib.crc32(data) for name, data in changed.items()}
-        count = int(self._partition.P[ENTITIES])
-        return changed | entity_chunks(self._entities, count, self.plan.rows_in_chunk)
+
+    def _row_chunks(self, chunks: Iterable[int]) -> dict[str, bytes]:
+        return entity_chunks(self._entities, int(self._partition.P[ENTITIES]), self.plan.rows_in_chunk, chunks)
+
+    def _chunk_count(self) -> int:
+        return -(-int(self._partition.P[ENTITIES]) // self.plan.rows_in_chunk)
 
     def restore(self, chunks: Mapping[str, bytes]) -> None:
         """Puts back the state of a checkpoint of the same definition and fold version."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,12 @@ from stream_processors.stream_fold.entity_index import rebuild_index
 from stream_processors.stream_fold.partition_state import Entities, Partition, new_entities, new_partition
 
 
-def entity_chunks(entities: Entities, count: int, rows_in_chunk: int) -> dict[str, bytes]:
-    """Chunks with rows touched since the last call, by name ``rows-000000``; marks them as handed out."""
+def entity_chunks(entities: Entities, count: int, rows_in_chunk: int, chunks: Iterable[int]) -> dict[str, bytes]:
+    """These chunks of the rows of `count` entities, by name ``rows-000000``."""
     found = {}
-    for chunk in np.flatnonzero(entities.changed):
-        first, last = int(chunk) * rows_in_chunk, min((int(chunk) + 1) * rows_in_chunk, count)
-        found[_rows_name(int(chunk))] = entities.W[first:last].astype("<i8", copy=False).tobytes()
-    entities.changed[:] = 0
+    for chunk in chunks:
+        first, last = chunk * rows_in_chunk, min((chunk + 1) * rows_in_chunk, count)
+        found[_rows_name(chunk)] = entities.W[first:last].astype("<i8", copy=False).tobytes()
     return found
 
 

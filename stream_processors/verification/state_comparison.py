@@ -27,8 +27,7 @@ async def compare_state(place: Place, fold: LogFold, progress: Progress, checkpo
     """Compares chunk by chunk, counter by counter, vector by vector; vectors served since the checkpoint are left out."""
     name = f"{place.topic}/{place.partition}"
     differences: list[str] = []
-    fold.forget_handed_out()
-    chunks = fold.changed_chunks()
+    chunks = fold.all_chunks()
     differences += [f"{name}: chunk {c} of the checkpoint differs" for c in sorted(chunks) if checkpoint.chunks.get(c) != chunks[c]]
     counters = fold.counters() | {"read": progress.read, "gaps": progress.gaps}
     stored = checkpoint.manifest.counters

@@ -16,13 +16,24 @@ WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some
 @plant_argument
 @kafka_option
 @redis_option
+@click.option("--history", metavar="URL", help="Keep full copies of checkpoints there (or STREAMGAUGE_HISTORY; default none).")
 @click.option("--web-port", type=int, default=6066, show_default=True, help="Port of /live/, /ready/ and /metrics/.")
 @click.option("--web-bind", default="127.0.0.1", show_default=True, help="Address the pages are served on.")
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
-def command(plant: Path, kafka: str | None, redis: str | None, web_port: int, web_bind: str, log_json: bool, log_level: str) -> None:
+def command(
+    plant: Path,
+    kafka: str | None,
+    redis: str | None,
+    history: str | None,
+    web_port: int,
+    web_bind: str,
+    log_json: bool,
+    log_level: str,
+) -> None:
     """Fold the events of every feed in PLANT until SIGTERM or Ctrl-C; then checkpoint and leave the group."""
     from contracts.plant import load_plant
+    from feature_store.history_files import configured_history
     from stream_processors.faust_app import make_app, run_worker
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
     from streamgauge.logs import set_up_logs
@@ -36,4 +47,4 @@ def command(plant: Path, kafka: str | None, redis: str | None, web_port: int, we
     wait_for_redis(servers.redis, WAIT_SECONDS, say)
     say("loading the kernels; on a new machine they are compiled now, which takes a minute")
     warm_up()  # before the group is joined: a worker that compiles sends no heartbeat
-    run_worker(make_app(feeds, plant.stem, servers, web_port, web_bind))
+    run_worker(make_app(feeds, plant.stem, servers, web_port, web_bind, history=configured_history(history)))

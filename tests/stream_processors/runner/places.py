@@ -95,15 +95,16 @@ class Shell(NamedTuple):
 
 
 @asynccontextmanager
-async def shell(servers: Servers, feed: Feed) -> AsyncIterator[Shell]:
-    """Clients of one worker for one feed; ends them all."""
+async def shell(servers: Servers, feed: Feed, history: str | None = None) -> AsyncIterator[Shell]:
+    """Clients of one worker for one feed, which keeps full copies under the URL `history`; ends them all."""
     found = await asyncio.to_thread(ensure_topics, feed, servers.kafka)
     redis = await async_client(servers.redis)
     producer, consumer = plain_producer(servers.kafka), free_consumer(servers.kafka)
     await producer.start()
     await consumer.start()
     transactions = await has_transactions(servers.kafka)
-    runners = FeedRunners(feed, servers.kafka, redis, producer, transactions, {s.name: s.topic_id for s in found.topics.values()})
+    ids = {s.name: s.topic_id for s in found.topics.values()}
+    runners = FeedRunners(feed, servers.kafka, redis, producer, transactions, ids, history)
     await runners.start()
     try:
         yield Shell(feed, servers, runners, consumer, redis, producer, transactions)

@@ -81,13 +81,15 @@ def test_a_restart_changes_no_byte(folded, seed):
 
 
 def test_what_changed_is_all_that_changed(folded):
-    """The changed chunks laid over each other are the whole state, and asked again without a change there are none."""
+    """The changed chunks laid over each other are the whole state, asked for or not, and asked again without a change there are none."""
     feed, log, whole = folded
     fold = StreamFold(feed, 0, 1)
     stored: dict[str, bytes] = {}
     for start in range(0, len(log.values), 500):
         fold.fold(log.batch(start, min(start + 500, len(log.values))))
+        whole_state = fold.all_chunks()
         stored |= fold.changed_chunks()
+        assert fold.all_chunks() == whole_state == stored
         assert fold.changed_chunks() == {}
     fold.forget_handed_out()
     assert fold.changed_chunks() == stored == whole.chunks
