@@ -17,8 +17,7 @@ from feature_store.history_files import CUT, HistoryFiles
 from stream_processors.archive.log_cuts import LogCuts, LogRecord
 from stream_processors.archive.positions import archive_consumer, note_position, start_position
 from stream_processors.archive.score_cuts import Generation, ScoreCuts, archived_place
-from stream_processors.archive.score_decoding import ScoreRecord, decode_scores
-from stream_processors.stream_fold.outputs import VECTOR_HEADER
+from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, vector_of
 from stream_processors.topics import describe_topics
 from stream_processors.verification.log_reader import read_switches
 
@@ -150,11 +149,3 @@ class Archiver:
         for _, switch in await read_switches(feed, self._kafka):
             if switch.kind == "generation" and switch.log == topic_name(feed, "events"):
                 known.setdefault(switch.partition, {})[switch.generation] = Generation(switch.definition, switch.from_offset)
-
-
-def vector_of(headers: Sequence[tuple[str, bytes]]) -> bytes | None:
-    """The packed vector of a score record, None where it was thinned out."""
-    for name, value in headers:
-        if name == VECTOR_HEADER:
-            return value
-    return None

@@ -14,10 +14,9 @@ from contracts.topics import topic_name
 from feature_store.history import LogTail
 from feature_store.history_files import HistoryFiles
 from feature_store.history_rows import history_schema, history_table
-from stream_processors.archive.archiver import vector_of
 from stream_processors.archive.positions import start_position
 from stream_processors.archive.score_cuts import Place, archived_place
-from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, history_rows
+from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, history_rows, vector_of
 from stream_processors.log_ends import end_offset
 from stream_processors.runner.clients import free_consumer
 from stream_processors.topics import describe_topics

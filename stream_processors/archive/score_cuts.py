@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from contracts.definition import Feed
-from feature_store.history_files import CUT, HistoryFiles, ScoreFile, cut_of
+from feature_store.history_files import CUT, ScoreFile, cut_of
 from feature_store.history_rows import empty_rows, history_table, parquet_bytes
 from stream_processors.archive.score_decoding import ScoreRecord, history_rows
 
@@ -45,6 +45,16 @@ def archived_place(files: Sequence[ScoreFile], partition: int) -> Place:
     )
 
 
+class CutStore(Protocol):
+    """Where the files go: the history, or a comparison with it."""
+
+    def scores_path(self, feed: str, revision: int, generation: int, partition: int, first: int) -> str:
+        """Where the scores of a cut stand."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Takes a whole file."""
+
+
 class ScoreCuts:
     """Takes the records of one partition in the order of the topic and writes each file when its cut has been passed.
 
@@ -55,7 +65,7 @@ class ScoreCuts:
     """
 
     def __init__(
-        self, feed: Feed, partition: int, files: HistoryFiles, generations: Mapping[int, Generation], place: Place, whole: bool
+        self, feed: Feed, partition: int, files: CutStore, generations: Mapping[int, Generation], place: Place, whole: bool
     ) -> None:
         self._feed = feed
         self._definition = feed.hash  # computed anew at each look, which is too much for each record
@@ -89,6 +99,10 @@ class ScoreCuts:
                 self.position = record.position
             self._newest = record.offset
             self._rows.append(record)
+
+    def end(self, offset: int) -> None:
+        """Writes every file that ends at or before `offset`, a source offset below which all records have been handed over."""
+        self._write_to(cut_of(offset))
 
     def _find_start(self, record: ScoreRecord) -> None:
         """With the first record that Kafka still has: unless it stands in a file, its cut may have lost records and is left out."""

@@ -11,6 +11,7 @@ import numpy as np
 from contracts.definition import Feed
 from contracts.records import Score
 from feature_store.history_rows import HistoryRows, vectors_of
+from stream_processors.stream_fold.outputs import VECTOR_HEADER
 
 _MANY = msgspec.json.Decoder(list[Score])
 _ONE = msgspec.json.Decoder(Score)
@@ -39,6 +40,14 @@ def decode_scores(
         if len(parts) == 6 and parts[0] == feed.name and parts[4] == "score":
             out.append(ScoreRecord(int(parts[1]), int(parts[2]), int(parts[3]), score, vector, position))
     return out
+
+
+def vector_of(headers: Sequence[tuple[str, bytes]]) -> bytes | None:
+    """The packed vector of a score record, None where it was thinned out."""
+    for name, value in headers:
+        if name == VECTOR_HEADER:
+            return value
+    return None
 
 
 def history_rows(feed: Feed, records: Sequence[ScoreRecord], where: str) -> HistoryRows:

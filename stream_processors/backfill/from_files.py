@@ -16,8 +16,7 @@ from feature_store.history_files import CUT, HistoryFiles
 from feature_store.history_rows import empty_rows, history_table, parquet_bytes
 from producers.files import find_files
 from producers.replay import Replay
-from stream_processors.archive.archiver import vector_of
-from stream_processors.archive.score_decoding import decode_scores, history_rows
+from stream_processors.archive.score_decoding import decode_scores, history_rows, vector_of
 from stream_processors.backtest.partition_folds import place_entities
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.stream_fold.fold import FOLD_VERSION, StreamFold

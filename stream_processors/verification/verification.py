@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,11 +14,13 @@ from contracts.errors import NotCheckable
 from contracts.records import Switch
 from contracts.settings import KafkaSettings
 from feature_store.checkpoint import Checkpoint
+from feature_store.history_files import HistoryFiles, ScoreFile
 from feature_store.partition_reader import PartitionReader
 from stream_processors.runner.clients import free_consumer
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.switch_log import Recorded, current_generation
+from stream_processors.verification.history_comparison import HistoryComparison, HistoryReport
 from stream_processors.verification.log_reader import partition_count, read_batches, read_switches
 from stream_processors.verification.output_reader import OutputReader
 from stream_processors.verification.state_comparison import compare_state
@@ -43,14 +46,18 @@ class FeedReport(NamedTuple):
     verdict: str
     reason: str
     places: list[PlaceReport]
+    history: HistoryReport | None = None  # None where nothing could be checked
 
 
 Say = Callable[[str, int, int], None]  # (place, offsets folded, offsets in all)
 
 
-async def verify_feed(feed: Feed, kafka: KafkaSettings, redis: Redis, say: Say) -> FeedReport:
-    """Verifies one feed; a log that is no longer there, or of another fold version, makes it not checkable."""
-    verifier = _Verifier(feed, kafka, redis, say)
+async def verify_feed(feed: Feed, kafka: KafkaSettings, redis: Redis, history: str, say: Say) -> FeedReport:
+    """Verifies one feed; a log that is no longer there, or of another fold version, makes it not checkable.
+
+    `history` is the directory or URL where the archiver writes; nothing need be there.
+    """
+    verifier = _Verifier(feed, kafka, redis, HistoryFiles(history), say)
     try:
         partitions = await partition_count(feed, kafka)
         await verifier.start()
@@ -61,26 +68,34 @@ async def verify_feed(feed: Feed, kafka: KafkaSettings, redis: Redis, say: Say) 
     finally:
         await verifier.stop()
     verdict = DIFFERENT if any(p.differences for p in places) else SAME
-    return FeedReport(feed.name, verdict, "", places)
+    return FeedReport(feed.name, verdict, "", places, verifier.history_report())
 
 
 class _Verifier:
     """Readers of one feed's logs."""
 
-    def __init__(self, feed: Feed, kafka: KafkaSettings, redis: Redis, say: Say) -> None:
+    def __init__(self, feed: Feed, kafka: KafkaSettings, redis: Redis, history: HistoryFiles, say: Say) -> None:
         self._feed = feed
         self._kafka = kafka
         self._redis = redis
         self._say = say
+        self._history = history
+        self._files: list[ScoreFile] = []
+        self._compared = [0, 0]  # files that are the same, and others
         self._source = free_consumer(kafka)
         self._recorded: list[Recorded] = []
 
     async def start(self) -> None:
         await self._source.start()
         self._recorded = await read_switches(self._feed, self._kafka)
+        self._files = await asyncio.to_thread(self._history.scores, self._feed.name)
 
     async def stop(self) -> None:
         await self._source.stop()
+
+    def history_report(self) -> HistoryReport:
+        """After all places."""
+        return HistoryReport(self._history.url, len(self._files), self._compared[0], len(self._files) - sum(self._compared))
 
     async def verify(self, place: Place) -> PlaceReport:
         generation, checkpoint = await self._range(place)
@@ -92,6 +107,7 @@ class _Verifier:
             kind: OutputReader(self._kafka, topic, partition, prefix, progress.start_offset, end)
             for kind, (topic, partition) in place.outputs.items()
         }
+        files = HistoryComparison(place, generation, self._history, self._files, progress.start_offset, end)
         name = f"{place.topic}/{place.partition}"
         try:
             async for batch in read_batches(self._source, place.topic, place.partition, progress.start_offset, end):
@@ -99,14 +115,17 @@ class _Verifier:
                 progress.advance(batch)
                 for kind, output in outputs.items():
                     await output.expect(records.get(kind, []))
+                files.expect(records.get("scores", []))
                 self._say(name, progress.next_offset - progress.start_offset, end - progress.start_offset)
             for output in outputs.values():
                 await output.finish()
         finally:
             for output in outputs.values():
                 await output.stop()
-        compared = {"read": progress.read} | {kind: output.comparison.same for kind, output in outputs.items()}
-        differences = [line for output in outputs.values() for line in output.comparison.differences]
+        files.finish()
+        self._compared = [self._compared[0] + files.same, self._compared[1] + files.different]
+        compared = {"read": progress.read} | {kind: output.comparison.same for kind, output in outputs.items()} | {"files": files.same}
+        differences = [line for output in outputs.values() for line in output.comparison.differences] + files.differences
         state = await compare_state(place, fold, progress, checkpoint, self._redis)
         return PlaceReport(
             name, generation.generation, progress.start_offset, end, compared | state.compared, differences + state.differences

@@ -15,6 +15,9 @@ plant_argument = click.argument("plant", type=click.Path(path_type=Path))
 feed_option = click.option("--feed", "feed_name", metavar="NAME", help="Only this feed of the plant.")
 kafka_option = click.option("--kafka", metavar="HOST:PORT", help=f"Kafka's address (or {KAFKA_VARIABLE}; default localhost:9092).")
 redis_option = click.option("--redis", metavar="URL", help=f"Redis's address (or {REDIS_VARIABLE}; default localhost:6379).")
+history_option = click.option(
+    "--history", metavar="URL", help="Directory or fsspec URL of the history (or STREAMGAUGE_HISTORY; default ./history)."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
 
 

@@ -12,6 +12,7 @@ import click
 
 from streamgauge.commands.options import (
     feed_option,
+    history_option,
     json_option,
     kafka_option,
     plant_argument,
@@ -24,6 +25,7 @@ from streamgauge.commands.options import (
 if TYPE_CHECKING:
     from contracts.definition import Feed
     from contracts.settings import Servers
+    from stream_processors.verification.history_comparison import HistoryReport
     from stream_processors.verification.verification import FeedReport
 
 EXIT = {"same": 0, "different": 1, "not checkable": 2}
@@ -34,15 +36,17 @@ EXIT = {"same": 0, "different": 1, "not checkable": 2}
 @feed_option
 @kafka_option
 @redis_option
+@history_option
 @json_option
-def command(plant: Path, feed_name: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+def command(plant: Path, feed_name: str | None, kafka: str | None, redis: str | None, history: str | None, as_json: bool) -> None:
     """Fold every log again up to its last checkpoint and compare all that it gave. Exit 0 same, 1 different, 2 not checkable."""
+    from feature_store.history_files import resolve_history
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
 
     feeds, servers = resolve_feeds(plant, feed_name), resolve_servers(kafka, redis)
     wait_for_kafka(servers.kafka, say=say)
     wait_for_redis(servers.redis, say=say)
-    reports = asyncio.run(verify_feeds(feeds, servers))
+    reports = asyncio.run(verify_feeds(feeds, servers, resolve_history(history)))
     verdict = overall(reports)
     if as_json:
         click.echo(json.dumps({"verdict": verdict, "feeds": {report.feed: _plain(report) for report in reports}}, indent=2))
@@ -58,8 +62,8 @@ def overall(reports: list[FeedReport]) -> str:
     return max((r.verdict for r in reports), key=lambda v: (v == "not checkable", v == "different"))
 
 
-async def verify_feeds(feeds: list[Feed], servers: Servers) -> list[FeedReport]:
-    """Verifies feeds one after the other, with a progress bar on a terminal."""
+async def verify_feeds(feeds: list[Feed], servers: Servers, history: str) -> list[FeedReport]:
+    """Verifies feeds and their files at `history` one after the other, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -77,13 +81,14 @@ async def verify_feeds(feeds: list[Feed], servers: Servers) -> list[FeedReport]:
 
     try:
         with bar:
-            return [await verify_feed(feed, servers.kafka, redis, tell) for feed in feeds]
+            return [await verify_feed(feed, servers.kafka, redis, history, tell) for feed in feeds]
     finally:
         await redis.aclose()
 
 
 def _plain(report: FeedReport) -> dict[str, Any]:
-    return report._asdict() | {"places": [place._asdict() for place in report.places]}
+    history = report.history._asdict() if report.history else None
+    return report._asdict() | {"places": [place._asdict() for place in report.places], "history": history}
 
 
 def _show(report: FeedReport) -> None:
@@ -100,6 +105,14 @@ def _show(report: FeedReport) -> None:
         compared = ", ".join(f"{n:,} {what}" for what, n in place.compared.items() if n)
         table.add_row(place.place, str(place.generation), f"{place.first:,} to {place.end:,}", compared)
     Console().print(table)
+    if report.history:
+        click.echo(_history_line(report.feed, report.history))
     for place in report.places:
         for line in place.differences[:20]:
             click.echo(line)
+
+
+def _history_line(feed: str, history: HistoryReport) -> str:
+    if history.listed == 0:
+        return f"history: no files of {feed} at {history.url}"
+    return f"history: {history.same} of {history.listed} files at {history.url} are the same; {history.left_out} not compared"

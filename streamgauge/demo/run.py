@@ -89,7 +89,7 @@ class Demo:
         for feed in (self._pumps, self._water):
             ensure_topics(feed, servers.kafka)
         self._worker = command_child(["worker", str(PLANT), "--web-port", str(free_port())], servers, directory)
-        children += [self._worker, command_child(["archive", str(PLANT), "--to", str(directory / "history")], servers, directory)]
+        children += [self._worker, command_child(["archive", str(PLANT), "--to", self._history], servers, directory)]
         consumer = AlertConsumer([self._pumps, self._water], servers.kafka, self._incidents)
         with Sender(servers.kafka) as sender:
             self._send_history(sender)
@@ -147,6 +147,11 @@ class Demo:
         self._sent[feed.name] += len(batch.keys)
 
     @property
+    def _history(self) -> str:
+        """Where the archiver writes and verify compares."""
+        return str(self._stack.directory / "history")
+
+    @property
     def _seen_path(self) -> Path:
         """Where the reader writes; a pipe that nobody reads meanwhile would stop it after 64 KB."""
         return self._stack.directory / "seen.txt"
@@ -191,7 +196,7 @@ class Demo:
     def _verify(self) -> str:
         from streamgauge.commands.verify import overall, verify_feeds
 
-        return overall(asyncio.run(verify_feeds([self._pumps, self._water], self._stack.servers)))
+        return overall(asyncio.run(verify_feeds([self._pumps, self._water], self._stack.servers, self._history)))
 
 
 def _portions(records: Batch, begin: float, seconds: float) -> Iterator[list[Batch]]:
