@@ -46,6 +46,7 @@ async def read_portions(consumer: AIOKafkaConsumer, topic: str, partition: int, 
             position, last = moved, loop.time()
         if records := [r for r in fetched if r.offset < end]:
             yield records
+            last = loop.time()  # the caller's time is not the broker's: a first fold may compile kernels for minutes
         if loop.time() - last > READ_TIMEOUT:
             raise ServerUnavailable(f"{topic} partition {partition}: no record from offset {position} on within {READ_TIMEOUT:.0f} s")
 
