@@ -132,6 +132,7 @@ class Outbox:
             affected=affected,
             entities=max(self.state.rate.entities, affected),
             idle=tuple(incident.idle),
+            leading=tuple(name for name, _ in incident.features[:2]),
         )
 
 

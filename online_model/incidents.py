@@ -187,9 +187,13 @@ def _near(incident: Incident, cell: Cell, spans: Spans) -> bool:
 def leads(incident: Incident, cell: Cell, now: int, spans: Spans) -> bool:
     """Whether a statistic that belongs to the incident says better than its present kind and field what is wrong.
 
-    A burst and a shift raise both drift and anomaly; which it is shows in which grows faster.
+    A burst and a shift raise both drift and anomaly; which it is shows in which grows faster. That the entity as a whole is
+    unusual is said of it only until a field is known, however late.
     """
-    if now > incident.opened_at + spans.young or (cell.source == incident.kind and cell.field == incident.field):
+    if cell.source == incident.kind and cell.field == incident.field:
+        return False
+    named = incident.field is None and cell.field is not None and incident.kind == "anomaly"
+    if now > incident.opened_at + spans.young and not (named and cell.level >= incident.threshold):
         return False
     if RANK[cell.source] != RANK[incident.kind]:
         return RANK[cell.source] > RANK[incident.kind]

@@ -17,6 +17,7 @@ from online_model.incidents import (
     Cell,
     GroupKey,
     Incident,
+    Spans,
     accompanies,
     explains,
     leads,
@@ -112,7 +113,7 @@ class Lifecycle:
 
     def _cause_of(self, cell: Cell) -> Incident | None:
         now, spans = self.outbox.now, self.state.spans
-        own = [incident for incident in self.state.of_entity(cell.entity) if _of_same_owner(incident, cell)]
+        own = [incident for incident in self.state.of_entity(cell.entity) if _of_same_owner(incident, cell, spans)]
         for incident in own:
             if explains(incident, cell, now, spans) if incident.open else still_cools(incident, cell):
                 return incident
@@ -308,6 +309,11 @@ class Lifecycle:
             self.settle(cell)
 
 
-def _of_same_owner(incident: Incident, cell: Cell) -> bool:
-    """Statistics of no entity belong to their partition; idle partitions are ended by what is read, not by statistics."""
-    return not incident.idle and (cell.entity is not None or incident.partition == cell.partition)
+def _of_same_owner(incident: Incident, cell: Cell, spans: Spans) -> bool:
+    """Statistics of no entity belong to their partition, or to one that changed at the same time: what devices send changes in all.
+
+    Idle partitions are ended by what is read, not by statistics.
+    """
+    if incident.idle:
+        return False
+    return cell.entity is not None or incident.partition == cell.partition or abs(cell.since - incident.first_seen) <= spans.common

@@ -22,6 +22,7 @@ class Subject(NamedTuple):
     affected: int = 1  # entities of a common cause
     entities: int = 1  # of the feed
     idle: tuple[int, ...] = ()  # partitions
+    leading: tuple[str, ...] = ()  # what contributes most, in the words of its source
 
 
 def sentence(feed: Feed, subject: Subject) -> str:
@@ -139,6 +140,23 @@ def _shares(subject: Subject) -> str:
     return f": in {number(100.0 * current.mean, 10.0)} % of readings{usual}"
 
 
+def _late(subject: Subject) -> str:
+    """How often records are late or ahead."""
+    return _shares(subject).replace("of readings", "of records")
+
+
+def _together(subject: Subject) -> str:
+    """What of an entity as a whole stands out; its sample is of scores, which say nothing to a technician."""
+    return f": most of all {' and '.join(subject.leading)}" if subject.leading else ""
+
+
+def _misfits(subject: Subject) -> str:
+    """What about the records does not fit, and how often."""
+    shares = _shares(subject).removeprefix(": ").replace("of readings", "of records")
+    said = ", ".join(part for part in (subject.leading[0] if subject.leading else "", shares) if part)
+    return f": {said}" if said else ""
+
+
 def _value(feed: Feed, subject: Subject) -> str:
     return "one value" if subject.current is None else _with_unit(feed, subject.field, f"{subject.current.mean:.6g}")
 
@@ -152,13 +170,16 @@ def _of_one(feed: Feed, subject: Subject, since: str) -> str:
     verb, has = ("is", "has") if subject.field else ("are", "have")
     text = {
         "drift": f"{field} {verb} {_change(subject)} {since}{_means(feed, subject)}; check the machine and the sensor's calibration",
-        "anomaly": f"{field} {has} taken unusual values {since}{_outlying(feed, subject)}; look at the machine",
+        "anomaly": f"{field} {has} taken unusual values {since}{_outlying(feed, subject)}; look at the machine"
+        if subject.field
+        else f"readings taken together are unusual {since}{_together(subject)}; look at the machine",
         "stuck": f"{field} {has} been stuck at {_value(feed, subject)} {since}{_readings(subject)}; check the sensor and its wiring",
         "missing": f"{field} {verb} missing more often than before {since}{_shares(subject)}; check the sensor's connection",
         "range": f"{field} {has} shown impossible values {since}{_shares(subject)}; check the sensor and its supply",
         "silence": f"not heard {since}; check its power and its network",
-        "delay": f"records arrive late, or stamped ahead, more often than before {since}; check the network and the device's clock",
-        "consistency": f"records no longer fit the definition {since}; check what was changed in the device",
+        "delay": f"records arrive late, or stamped ahead, more often than before {since}{_late(subject)}; "
+        "check the network and the device's clock",
+        "consistency": f"records no longer fit the definition {since}{_misfits(subject)}; check what was changed in the devices",
     }[subject.kind]
     return f"{who}: {text}."
 
@@ -169,12 +190,14 @@ def _of_many(feed: Feed, subject: Subject, since: str) -> str:
     verb, has = ("is", "has") if subject.field else ("are", "have")
     text = {
         "drift": f"{field} of {whom} {verb} {_change(subject)} {since}{_means(feed, subject)}",
-        "anomaly": f"{field} of {whom} {has} taken unusual values {since}{_outlying(feed, subject)}",
+        "anomaly": f"{field} of {whom} {has} taken unusual values {since}{_outlying(feed, subject)}"
+        if subject.field
+        else f"readings of {whom} taken together are unusual {since}{_together(subject)}",
         "stuck": f"{field} of {whom} {has} been stuck {since}; check what the sensors share, such as a gateway",
         "missing": f"{field} of {whom} {verb} missing more often than before {since}{_shares(subject)}; check the gateway",
         "range": f"{field} of {whom} {has} shown impossible values {since}{_shares(subject)}; check the unit and the gateway",
         "silence": f"{whom} have not been heard {since}; check the network and the gateway",
-        "delay": f"records of {whom} arrive late, or stamped ahead, more often than before {since}; check the network",
+        "delay": f"records of {whom} arrive late, or stamped ahead, more often than before {since}{_late(subject)}; check the network",
         "consistency": f"records of {whom} no longer fit the definition {since}; check what was changed in the devices",
     }[subject.kind]
     return f"{text[0].upper()}{text[1:]}."

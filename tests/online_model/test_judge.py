@@ -320,3 +320,31 @@ def test_ids_follow_from_the_offset_of_the_evidence(entity: str) -> None:
     feed = Feed("pumps", entity=entity, time="ts", fields=pumps().fields)
     (offset, alert), *_ = [item for item in Judge(feed, 7).fold(Judge(feed, 7).new_state(), log.in_time()) if isinstance(item[1], Alert)]
     assert alert.id == alert.incident == f"pumps/7/evidence/{offset}/alert/0"
+
+
+def test_partitions_whose_records_stop_fitting_together_are_one_incident() -> None:
+    """Devices changed at one time send through every partition: one incident, over when all fit again; a later change is another."""
+    log = EvidenceLog(partitions=3)
+    log.summaries(0, 900)
+    for partition, minute in enumerate((400, 402, 405)):
+        log.level(minute, None, None, "consistency", 9.0, since=minute - 1, partition=partition, contributions={"unknown fields": 1.0})
+        log.level(500 + partition, None, None, "consistency", 0.0, partition=partition)
+    log.level(800, None, None, "consistency", 9.0, since=799, partition=1)
+    found = alerts(log)
+    assert {(a.kind, a.scope) for a in found} == {("consistency", "feed")}
+    assert [a.status for a in found] == ["opened", "resolved", "opened"]
+    assert found[0].features == [("unknown fields", 1.0)]
+    assert found[1].event_time >= START + 502 * MINUTE
+
+
+def test_an_entity_that_is_unusual_as_a_whole_is_called_so_until_a_field_is_known() -> None:
+    """One incident: opened on the anomaly of the entity, renamed when hours later the drift of a field passes its threshold."""
+    log = EvidenceLog()
+    log.summaries(0, 900)
+    log.climb(300, "pump-07", None, "anomaly", pace=15, contributions={"vibration_rate": 0.6, "vibration_last": 0.4})
+    log.climb(550, "pump-07", "vibration", "drift", pace=2, direction=1)
+    found = alerts(log)
+    assert told(found)[0] == ("opened", "anomaly", "pump-07", None)
+    assert "most of all vibration_rate and vibration_last; look at the machine." in found[0].sentence
+    assert {a.incident for a in found} == {found[0].incident}
+    assert ("updated", "drift", "pump-07", "vibration") in told(found)
