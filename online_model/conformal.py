@@ -63,14 +63,14 @@ def reset_conformal(F, W, slot, plan):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _key(score):  # type: ignore[no-untyped-def]
+def key_of(score):  # type: ignore[no-untyped-def]
     """A score as an integer of 32 bits with the order of float32; −0 and 0 are one."""
     bits = np.int64(np.float32(score).view(np.int32))
     return bits if bits >= 0 else np.int64(-0x80000000) - bits
 
 
 @numba.njit(cache=True, nogil=True)
-def _at_least(words, n, key):  # type: ignore[no-untyped-def]
+def count_at_least(words, n, key):  # type: ignore[no-untyped-def]
     """How many of the first n keys, two a word, are at least `key`.
 
     Comparing a whole word with the key in its upper half compares the upper keys; shifting both up, the lower ones.
@@ -86,7 +86,7 @@ def _at_least(words, n, key):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _put(words, at, key):  # type: ignore[no-untyped-def]
+def put_key(words, at, key):  # type: ignore[no-untyped-def]
     """Writes the key of place `at`."""
     word = words[at // 2]
     words[at // 2] = (word & ~np.int64(0xFFFFFFFF)) | (key & 0xFFFFFFFF) if at & 1 == 0 else (word & 0xFFFFFFFF) | (key << 32)
@@ -97,14 +97,14 @@ def p_value(F, W, slot, plan, group, score):  # type: ignore[no-untyped-def]
     """p of a score against what is remembered, itself not included; NaN of a NaN, or while group and entity are young."""
     if score != score:
         return np.nan
-    key = _key(score)
+    key = key_of(score)
     n = min(W[slot, plan.base + _COUNT], plan.recent)
     if n >= plan.young:
         first = plan.base + _SCORES
-        return (1.0 + _at_least(W[slot, first : first + plan.recent // 2], n, key)) / (n + 1.0)
+        return (1.0 + count_at_least(W[slot, first : first + plan.recent // 2], n, key)) / (n + 1.0)
     n = min(group.remembered[0], 2 * len(group.keys))
     if n >= plan.young:
-        return (1.0 + _at_least(group.keys, n, key)) / (n + 1.0)
+        return (1.0 + count_at_least(group.keys, n, key)) / (n + 1.0)
     return np.nan
 
 
@@ -113,9 +113,9 @@ def remember_score(F, W, slot, plan, group, score):  # type: ignore[no-untyped-d
     """Puts a score in the place of the oldest one, of the entity and of the group; NaN is passed over."""
     if score != score:
         return
-    key = _key(score)
+    key = key_of(score)
     first = plan.base + _SCORES
-    _put(W[slot, first : first + plan.recent // 2], W[slot, plan.base + _COUNT] % plan.recent, key)
+    put_key(W[slot, first : first + plan.recent // 2], W[slot, plan.base + _COUNT] % plan.recent, key)
     W[slot, plan.base + _COUNT] += 1
-    _put(group.keys, group.remembered[0] % (2 * len(group.keys)), key)
+    put_key(group.keys, group.remembered[0] % (2 * len(group.keys)), key)
     group.remembered[0] += 1

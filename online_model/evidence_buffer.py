@@ -28,7 +28,9 @@ LOG10_E, DIRECTION, SINCE, SINCE_OFFSET, READINGS = 0, 1, 2, 3, 4
 REFERENCE_N, REFERENCE_MEAN, REFERENCE_STD = 5, 6, 7
 CURRENT_N, CURRENT_MEAN, CURRENT_STD = 8, 9, 10
 KS, KS_P, PSI = 11, 12, 13
-NUMBERS = 16
+CONTRIBUTORS = 5  # at most so many are named; a sentence has room for two
+CONTRIBUTOR, CONTRIBUTION = 14, 14 + CONTRIBUTORS  # which of the source's parts or inputs, and the share of each
+NUMBERS = 14 + 2 * CONTRIBUTORS
 
 
 class EvidenceBuffer(NamedTuple):
@@ -36,7 +38,8 @@ class EvidenceBuffer(NamedTuple):
 
     used: NDArray[np.int64]  # (1,) rows in use
     row: NDArray[np.int64]  # (capacity,) row of the batch that caused it
-    slot: NDArray[np.int64]  # (capacity,) entity
+    clock: NDArray[np.int64]  # (capacity,) of the partition after that row, µs; the fold puts it down
+    slot: NDArray[np.int64]  # (capacity,) entity; -1 for the whole partition
     source: NDArray[np.int64]  # (capacity,) Source
     field: NDArray[np.int64]  # (capacity,) index into definition.numbers; -1 for the whole entity
     numbers: NDArray[np.float64]  # (capacity, NUMBERS), NaN where there is none
@@ -46,6 +49,7 @@ def new_evidence_buffer(capacity: int) -> EvidenceBuffer:
     """An empty buffer. The fold stops before an event for which there may be too little room, and goes on after emptying."""
     return EvidenceBuffer(
         np.zeros(1, np.int64),
+        np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),

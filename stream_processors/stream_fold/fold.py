@@ -22,7 +22,7 @@ from stream_processors.log_fold import LogFold, Outputs
 from stream_processors.stream_fold import entity_rows as head
 from stream_processors.stream_fold import fold_kernel as kernel
 from stream_processors.stream_fold.entity_index import rebuild_index
-from stream_processors.stream_fold.fold_plan import plan_fold, row_words, statistics_per_entity
+from stream_processors.stream_fold.fold_plan import plan_fold, row_words
 from stream_processors.stream_fold.outputs import OutputWriter
 from stream_processors.stream_fold.partition_state import (
     FIRST_SLOTS,
@@ -59,7 +59,7 @@ class StreamFold(LogFold):
         self.generation = generation
         self.plan = plan_fold(feed)
         self.decoder = Decoder(feed)
-        self.writer = OutputWriter(feed, partition, generation, statistics_per_entity(self.plan))
+        self.writer = OutputWriter(feed, partition, generation, self.plan)
         self._width = row_words(self.plan)
         self._slots = min(FIRST_SLOTS, feed.max_entities)
         self._entities = new_entities(self._slots, self._width)
@@ -109,11 +109,12 @@ class StreamFold(LogFold):
             elif why == kernel.ORDER:
                 self._order = make_eviction_order(self._entities, int(self._partition.P[ENTITIES]), head.LAST_OFFSET)
             if self._model is not None and begin > row:
-                self._score_row(self._model, rows, row)
+                self._score_row(self._model, columns, rows, row)
+                self.writer.take_evidence(columns, self._buffer, self._scratch.summaries, rows.counts, self._entities)
         kernel.collect_served(self._entities, rows)
         return rows
 
-    def _score_row(self, model: AnomalyModel, rows: kernel.RowOutputs, row: int) -> None:
+    def _score_row(self, model: AnomalyModel, columns: Columns, rows: kernel.RowOutputs, row: int) -> None:
         """Scores and learns one row with a model that is not compiled."""
         if rows.outcome[row] != Outcome.FOLDED or not rows.scaled[row]:
             return
@@ -121,7 +122,9 @@ class StreamFold(LogFold):
         if rows.flags[row] & kernel.OUT_OF_ORDER == 0:
             model.learn_one(rows.inputs[row])
         if score is not None:
-            kernel.judge_score(self.plan, self._entities, self._group, row, rows, score)
+            kernel.judge_score_outside(
+                self.plan, self._entities, self._partition, self._group, columns, row, rows, float(score), self._buffer
+            )
 
     def _new_buffer(self) -> EvidenceBuffer:
         return new_evidence_buffer(EVIDENCE_ROOM + self.plan.cells.max_evidence + self._slots)

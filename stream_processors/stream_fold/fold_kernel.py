@@ -14,9 +14,12 @@ from contracts.outcomes import MAX_CATEGORY_BYTES, Outcome, Reason
 from feature_store.feature_kernels import reset_features, update_features, write_vector
 from online_model.cells import reset_cells, update_cells
 from online_model.conformal import p_value, remember_score, reset_conformal
+from online_model.consistency import bet_on_consistency, settle_categories
+from online_model.delay import bet_on_delay, reset_delay
 from online_model.evidence_buffer import emit
 from online_model.half_space_trees import is_ready, score_and_learn_trees, score_trees
 from online_model.input_scale import learn_scale, reset_scale, scale_inputs
+from online_model.score_evidence import reset_score_evidence, take_score
 from stream_processors.stream_fold import entity_rows as head
 from stream_processors.stream_fold import partition_words as word
 from stream_processors.stream_fold.entity_index import bury, dig_up, find_slot, insert_slot, longest_unread, remove_slot
@@ -25,6 +28,7 @@ from stream_processors.stream_fold.silence import advance_clock, hear, hear_inte
 
 DONE, EVIDENCE_FULL, GROW, ORDER = 0, 1, 2, 3  # why the kernel returned
 SUMMARY = 100  # in the evidence buffer's source column: a summary is due
+ROW_EVIDENCE = 5  # besides a row's cells: end of silence, delay, score, consistency, summary
 OUT_OF_ORDER, ACCURACY = 1, 2  # flags of a row; bit 8 + w: window w is partial
 
 FOLDED = int(Outcome.FOLDED)
@@ -44,10 +48,13 @@ class FoldPlan(NamedTuple):
     scale: Any
     conformal: Any
     cells: Any
+    delay: Any
+    score_evidence: Any
     low: NDArray[np.float64]  # (k,) −inf where none is stated
     high: NDArray[np.float64]
     lateness: int
     clock_tolerance: int
+    season_us: int
     silence_edge: int
     summary_edge: int
     vector_every: int  # µs of event time between logged vectors of an entity; 0 all, −1 none
@@ -180,6 +187,8 @@ def place_entity(plan, entities, partition, order, columns, row, out, buffer):  
     reset_scale(F, W, slot, plan.scale)
     reset_conformal(F, W, slot, plan.conformal)
     reset_cells(F, W, slot, plan.cells)
+    reset_delay(F, slot, plan.delay)
+    reset_score_evidence(F, slot, plan.score_evidence)
     insert_slot(entities.slots, name_hash, slot)
     return slot
 
@@ -278,18 +287,58 @@ def learn_row(plan, entities, partition, trees, group, columns, row, out, scratc
         ready = is_ready(trees)
         score = score_and_learn_trees(trees, inputs) if in_order else score_trees(trees, inputs)
         if ready:
-            judge_score(plan, entities, group, row, out, score)
+            judge_score(plan, entities, group, columns, row, out, inputs, score, buffer)
     update_cells(F, W, slot, plan.cells, time, columns.offset[row], scratch.number, scratch.state, in_order, buffer, row)
 
 
 @numba.njit(cache=True, nogil=True)
-def judge_score(plan, entities, group, row, out, score):  # type: ignore[no-untyped-def]
-    """Puts down a row's score and its p-value, and remembers the score unless the row came out of order."""
-    slot = out.slot[row]
+def judge_score(plan, entities, group, columns, row, out, inputs, score, buffer):  # type: ignore[no-untyped-def]
+    """Puts down a row's score and its p-value; unless the row came out of order, remembers the score and bets on it."""
+    F, W, slot = entities.F, entities.W, out.slot[row]
     out.score[row] = score
-    out.p_value[row] = p_value(entities.F, entities.W, slot, plan.conformal, group, score)
+    out.p_value[row] = p_value(F, W, slot, plan.conformal, group, score)
     if out.flags[row] & OUT_OF_ORDER == 0:
-        remember_score(entities.F, entities.W, slot, plan.conformal, group, score)
+        remember_score(F, W, slot, plan.conformal, group, score)
+        time, offset, readings = columns.event_time[row], columns.offset[row], W[slot, head.READINGS]
+        take_score(F, W, slot, plan.score_evidence, score, inputs, time, offset, readings, buffer, row)
+
+
+@numba.njit(cache=True, nogil=True)
+def judge_score_outside(plan, entities, partition, group, columns, row, out, score, buffer):  # type: ignore[no-untyped-def]
+    """The same for a score that a model outside of the loop gave, once the row is folded."""
+    told = buffer.used[0]
+    judge_score(plan, entities, group, columns, row, out, out.inputs[row], score, buffer)
+    put_clock(buffer, told, partition.P)
+
+
+@numba.njit(cache=True, nogil=True)
+def put_clock(buffer, told, P):  # type: ignore[no-untyped-def]
+    """Dates the evidence from `told` on; the record that caused it may bear no time, or one that is years ahead."""
+    for at in range(told, buffer.used[0]):
+        buffer.clock[at] = P[word.CLOCK]
+
+
+@numba.njit(cache=True, nogil=True)
+def watch_delay(plan, entities, outcome, columns, row, out, buffer):  # type: ignore[no-untyped-def]
+    """Tells an entity's delay statistic how its record arrived."""
+    W, slot = entities.W, out.slot[row]
+    if slot >= 0 and outcome != DUPLICATE:
+        newest, first, readings = W[slot, head.NEWEST], W[slot, head.FIRST_TIME], W[slot, head.READINGS]
+        bet_on_delay(entities.F, slot, plan.delay, outcome != FOLDED, newest, first, readings, columns.offset[row], buffer, row)
+
+
+@numba.njit(cache=True, nogil=True)
+def watch_consistency(plan, partition, outcome, columns, row, scratch, buffer):  # type: ignore[no-untyped-def]
+    """Tells the partition's consistency statistic what the record looked like."""
+    state, settled, known, clock = partition.consistency, partition.settled, partition.categories.known, partition.P[word.CLOCK]
+    first, season, new = partition.P[word.FIRST_CLOCK], plan.season_us, False
+    if outcome == FOLDED:
+        settle_categories(state, settled, known, season, clock, first)
+        for j in range(len(known)):
+            new = new or scratch.code[j] >= settled[j]
+    reason, unknown = columns.reason[row], columns.unknown_fields[row] > 0
+    offset = columns.offset[row]
+    bet_on_consistency(state, settled, known, reason, unknown, outcome == FOLDED, new, season, clock, first, offset, buffer, row)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -316,8 +365,9 @@ def fold_rows(begin, end, plan, entities, partition, order, trees, group, column
         time = columns.event_time[row]
         at_edge = P[word.CLOCK] >= 0 and time // plan.silence_edge > P[word.CLOCK] // plan.silence_edge
         room = len(buffer.row) - buffer.used[0]
-        if room < plan.cells.max_evidence + 3 + (P[word.ENTITIES] if at_edge else 0) or out.counts[2] == len(scratch.summaries):
+        if room < plan.cells.max_evidence + ROW_EVIDENCE + (P[word.ENTITIES] if at_edge else 0) or out.counts[2] == len(scratch.summaries):
             return row, EVIDENCE_FULL
+        told = buffer.used[0]
         P[word.UNKNOWN_FIELDS] += columns.unknown_fields[row]
         outcome = DEAD_LETTERED
         out.reason[row] = columns.reason[row]
@@ -331,15 +381,17 @@ def fold_rows(begin, end, plan, entities, partition, order, trees, group, column
         P[word.OUTCOMES + outcome] += 1
         if outcome == DEAD_LETTERED:
             P[word.REASONS + out.reason[row]] += 1
-        if outcome != FOLDED:
-            continue
-        slot = out.slot[row]
-        if out.flags[row] & OUT_OF_ORDER:
-            P[word.OUT_OF_ORDER] += 1
-        learn_row(plan, entities, partition, trees, group, columns, row, out, scratch, buffer)
-        out.log_vector[row] = log_vector_due(entities.W, slot, plan.vector_every, out.as_of[row])
-        entities.last_row[slot] = row
-        tell_time(plan, entities, partition, columns, row, out, scratch, buffer)
+        watch_delay(plan, entities, outcome, columns, row, out, buffer)
+        if outcome == FOLDED:
+            slot = out.slot[row]
+            if out.flags[row] & OUT_OF_ORDER:
+                P[word.OUT_OF_ORDER] += 1
+            learn_row(plan, entities, partition, trees, group, columns, row, out, scratch, buffer)
+            out.log_vector[row] = log_vector_due(entities.W, slot, plan.vector_every, out.as_of[row])
+            entities.last_row[slot] = row
+            tell_time(plan, entities, partition, columns, row, out, scratch, buffer)
+        watch_consistency(plan, partition, outcome, columns, row, scratch, buffer)
+        put_clock(buffer, told, P)
     return end, DONE
 
 

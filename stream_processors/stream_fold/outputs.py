@@ -18,11 +18,14 @@ from contracts.ids import RecordId
 from contracts.outcomes import MAX_ORIGINAL_BYTES, Outcome, Reason
 from contracts.records import DeadLetter, Evidence, Sample
 from contracts.topics import events_topic
+from feature_store.feature_plan import feature_names
 from feature_store.served_vector import VectorPacker
+from online_model import consistency
 from online_model import evidence_buffer as evidence
 from stream_processors.log_fold import Outputs, OutRecord
 from stream_processors.stream_fold.entity_rows import name_of
-from stream_processors.stream_fold.fold_kernel import SUMMARY, RowOutputs
+from stream_processors.stream_fold.fold_kernel import SUMMARY, FoldPlan, RowOutputs
+from stream_processors.stream_fold.fold_plan import statistics_per_entity
 from stream_processors.stream_fold.partition_state import Entities
 from stream_processors.stream_fold.partition_words import COUNTER_NAMES, ENTITIES
 from stream_processors.stream_fold.score_text import score_room, write_scores
@@ -33,15 +36,16 @@ VECTOR_HEADER = "vector"  # little-endian float64 of the features, in the defini
 class OutputWriter:
     """Makes the final bytes of a stream fold's outputs; what is computed here depends on the rows alone."""
 
-    def __init__(self, feed: Feed, partition: int, generation: int, cells: dict[str, int]) -> None:
+    def __init__(self, feed: Feed, partition: int, generation: int, plan: FoldPlan) -> None:
         self._feed = feed
         self._partition = partition
         self._generation = generation
-        self._cells = cells  # source -> statistics an entity has
+        self._cells = statistics_per_entity(plan)
         self._prefix = f"{feed.name}/{generation}/{partition}/".encode()
         self._model = f"{feed.anomaly}/1".encode()
         self._packer = VectorPacker(feed, generation)
         self._numbers = [n.name for n in feed.numbers]
+        self._inputs = [feature_names(feed)[at] for at in plan.score_inputs]
         self._evidence: list[OutRecord] = []
 
     def outputs(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs) -> Outputs:
@@ -125,10 +129,10 @@ class OutputWriter:
             offset = int(columns.offset[row])
             n = self._evidence[-1].n + 1 if self._evidence and self._evidence[-1].offset == offset else 0
             if buffer.source[at] == SUMMARY:
-                record = self._summary(offset, n, int(columns.event_time[row]), summaries[summary])
+                record = self._summary(offset, n, int(buffer.clock[at]), summaries[summary])
                 summary += 1
             else:
-                record = self._level(offset, n, int(columns.event_time[row]), at, buffer, entities)
+                record = self._level(offset, n, at, buffer, entities)
             self._evidence.append(OutRecord(offset, n, 0, str(self._partition).encode(), msgspec.json.encode(record)))
         buffer.used[0] = 0
         counts[2] = 0
@@ -144,16 +148,16 @@ class OutputWriter:
             cells={source: per_entity * int(words[ENTITIES]) for source, per_entity in self._cells.items()},
         )
 
-    def _level(self, offset: int, n: int, time: int, at: int, buffer: evidence.EvidenceBuffer, entities: Entities) -> Evidence:
+    def _level(self, offset: int, n: int, at: int, buffer: evidence.EvidenceBuffer, entities: Entities) -> Evidence:
         numbers = buffer.numbers[at].tolist()
-        field = int(buffer.field[at])
+        field, slot = int(buffer.field[at]), int(buffer.slot[at])
         return Evidence(
             id=self._id(offset, "evidence", n),
             kind="level",
             partition=self._partition,
-            event_time=time,
+            event_time=int(buffer.clock[at]),
             source=evidence.Source(int(buffer.source[at])).name.lower(),  # type: ignore[arg-type]
-            entity=name_of(entities.W, int(buffer.slot[at])).decode(),
+            entity=name_of(entities.W, slot).decode() if slot >= 0 else None,
             field=self._numbers[field] if field >= 0 else None,
             log10_e=numbers[evidence.LOG10_E],
             direction=int(numbers[evidence.DIRECTION]) if not math.isnan(numbers[evidence.DIRECTION]) else 0,
@@ -165,7 +169,13 @@ class OutputWriter:
             ks=_number(numbers[evidence.KS]),
             ks_p=_number(numbers[evidence.KS_P]),
             psi=_number(numbers[evidence.PSI]),
+            contributions=self._contributions(int(buffer.source[at]), numbers),
         )
+
+    def _contributions(self, source: int, numbers: list[float]) -> dict[str, float]:
+        names = consistency.NAMES if source == evidence.Source.CONSISTENCY else self._inputs
+        pairs = zip(numbers[evidence.CONTRIBUTOR : evidence.CONTRIBUTION], numbers[evidence.CONTRIBUTION :], strict=True)
+        return {names[int(which)]: share for which, share in pairs if not math.isnan(which)}
 
 
 def _vector_headers(vectors: NDArray[np.float64], logged: NDArray[np.int64]) -> Iterable[tuple[tuple[str, bytes], ...]]:

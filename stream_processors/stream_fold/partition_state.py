@@ -11,6 +11,7 @@ from contracts.definition import MAX_CATEGORIES, Feed
 from contracts.hashing import hash_text
 from contracts.outcomes import MAX_CATEGORY_BYTES
 from feature_store.rows import WORD, new_rows
+from online_model.consistency import new_consistency
 from stream_processors.stream_fold.entity_index import WAYS, new_index
 from stream_processors.stream_fold.partition_words import CLOCK, FIRST_CLOCK, UNKNOWN_FLOOR, WORDS
 
@@ -53,6 +54,8 @@ class Partition(NamedTuple):
     PF: NDArray[np.float64]  # the same memory
     evicted: NDArray[np.int64]  # (buckets, WAYS, 2): name hash, floor
     categories: Categories
+    settled: NDArray[np.int64]  # (c,) codes of each category that are usual (online_model/consistency.py)
+    consistency: NDArray[np.float64]  # the statistic on records that do not fit
 
 
 def chunk_rows(width: int) -> int:
@@ -87,7 +90,8 @@ def new_partition(feed: Feed) -> Partition:
             categories.length[i, code] = len(raw)
             categories.text[i, code, : len(raw)] = np.frombuffer(raw, np.uint8)
     buckets = min(MAX_BUCKETS, max(16, feed.max_entities // WAYS))
-    return Partition(words, words.view(np.float64), np.zeros((buckets, WAYS, 2), np.int64), categories)
+    evicted = np.zeros((buckets, WAYS, 2), np.int64)
+    return Partition(words, words.view(np.float64), evicted, categories, np.zeros(c, np.int64), new_consistency())
 
 
 def make_eviction_order(entities: Entities, count: int, last_offset_word: int) -> EvictionOrder:

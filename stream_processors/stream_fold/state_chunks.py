@@ -77,7 +77,7 @@ def group_scores_from_bytes(chunks: Mapping[str, bytes]) -> GroupScores:
 
 
 def _arrays(partition: Partition) -> list[NDArray[Any]]:
-    return [partition.P, partition.evicted, *partition.categories]
+    return [partition.P, partition.evicted, *partition.categories, partition.settled, partition.consistency]
 
 
 def _rows_name(chunk: int) -> str:

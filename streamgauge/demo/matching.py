@@ -34,10 +34,10 @@ def match(planted: list[Planted], alerts: list[Alert], counters_agree: bool) -> 
 
 
 def false_incidents(planted: list[Planted], alerts: list[Alert]) -> list[Alert]:
-    """Incidents that tell no planted fault and were not merged into a feed-wide one."""
+    """Incidents that tell no planted fault, judged by counters or not, and were not merged into a feed-wide one."""
     merged = {alert.incident for alert in alerts if alert.merged_into}
     opened = [alert for alert in alerts if alert.status == "opened" and alert.incident not in merged]
-    return [alert for alert in opened if not any(_tells(alert, item) for item in planted if item.judged_by == "incident")]
+    return [alert for alert in opened if not any(_tells(alert, item) for item in planted)]
 
 
 def counters_agree(expected: Expected, totals: dict[str, int]) -> bool:
