@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from kafka.partitioner.default import murmur2
 
@@ -29,6 +30,10 @@ class RowResults(NamedTuple):
     reason: I64  # (n,) Reason, 0 none
     score: F64  # (n,) as a score record says it, NaN none
     p_value: F64  # (n,) likewise
+
+
+class _Dated(msgspec.Struct):
+    event_time: int
 
 
 class TimedEvidence(NamedTuple):
@@ -91,7 +96,7 @@ class PartitionFolds:
         taken = take_rows(columns, rows, first)
         fold = self.folds[partition]
         out = fold.fold_rows(taken)
-        return out, [_timed(partition, int(taken.event_time[record.offset - first]), record) for record in fold.writer.hand_out_evidence()]
+        return out, [_timed(partition, record) for record in fold.writer.hand_out_evidence()]
 
 
 def as_recorded(values: F64) -> F64:
@@ -99,5 +104,6 @@ def as_recorded(values: F64) -> F64:
     return np.floor(np.minimum(values, 1e9) * DIGITS + 0.5) / DIGITS
 
 
-def _timed(partition: int, event_time: int, record: OutRecord) -> TimedEvidence:
-    return TimedEvidence(event_time, partition, record.offset, record.n, record.value)
+def _timed(partition: int, record: OutRecord) -> TimedEvidence:
+    clock = msgspec.json.decode(record.value, type=_Dated).event_time  # the row that caused it may be late, or bear no time
+    return TimedEvidence(clock, partition, record.offset, record.n, record.value)

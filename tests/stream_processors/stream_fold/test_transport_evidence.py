@@ -40,7 +40,7 @@ def healthy() -> Log:
     return log
 
 
-def faulty(change: Callable[[dict[str, object], int], None], entities: set[str], every: int = 1, minutes: int = 40) -> Log:
+def faulty(change: Callable[[dict[str, object], int], None], entities: set[str], every: int = 1, minutes: int = 15) -> Log:
     """The healthy log with every n-th readable record of some pumps changed for a while from FAULT on."""
     log, seen = healthy(), 0
     values = list(log.values)
