@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from functools import cache
 
@@ -57,7 +58,7 @@ def evidence_of(feed: Feed, end: int, cuts: int) -> list[Evidence]:
     """Evidence of the first `end` minutes, folded in so many batches."""
     fold, n = StreamFold(feed, 0, 1), end * len(PUMPS)
     edges = np.linspace(0, n, cuts + 1).astype(int).tolist()
-    items = [item for a, b in zip(edges, edges[1:], strict=False) for item in fold.fold(log().batch(a, b)).records.get("evidence", [])]
+    items = [item for a, b in itertools.pairwise(edges) for item in fold.fold(log().batch(a, b)).records.get("evidence", [])]
     return [msgspec.json.decode(item.value, type=Evidence) for item in items]
 
 
