@@ -2,7 +2,8 @@
 
 Scores depend on each other as long as their windows overlap, and follow the day. So one bet is made a *block*, of the
 longest window or a hundredth of a season, on the mean of its scores, less what the block before lets one expect (a running
-regression of a block on the one before). What is left is ranked among the newest RING of its kind, which span two seasons:
+regression of a block on the one before). What is left is ranked among the newest RING of its kind, which span two seasons
+(the blocks of an excursion of M join them at its end, at the latest after MOST_HELD):
 
     p = k / (n + 1), k = 1 + #{recent ≥ this one}
     e = (n + 1) · ∫ f over ((k − 1) / (n + 1), k / (n + 1)],  f(u) = ∫₀¹ κ u^(κ−1) dκ,  ∫₀ˣ f = (1 − x) / −ln x
@@ -50,9 +51,11 @@ I64 = NDArray[np.int64]
 RING = 192  # residuals remembered: blocks of a hundredth of a season must span two, or a time of day is an anomaly
 YOUNG = 96  # residuals before bets: the smallest p is then about a hundredth
 CAP = 1e20
-_LEARNABLE = 10.0  # blocks that have become evidence do not move what is told as the reference
+_LEARNABLE = 10.0  # blocks that have become evidence wait, and do not move what is told as the reference
+MOST_HELD = 4  # blocks that wait at most: each bets against the same ring, and one that is low by chance then counts for all of them
 _MEMORY = 500.0  # blocks that the regression remembers; shorter follows an anomaly, longer a model that has long since changed
 _FIRST_RESIDUAL = 12.0  # blocks before the regression predicts anything
+_REACH = 3.0  # deviations; nearer, the regression would not follow a model that has changed
 _STEEPEST = 0.98  # of the regression's slope; above, a score that stays high would be expected to stay for ever
 _WHOLE = 0.5  # a block with less than this share of the usual readings has another spread and is passed over
 _GAP = 2.0  # blocks farther apart than so many times the usual do not tell of each other
@@ -67,11 +70,13 @@ N, MEAN_X, MEAN_Y, VAR_X, COV = 14, 15, 16, 17, 18  # of the regression
 RANKED, FIRST_END = 19, 20  # residuals so far; end of the first block among them
 USUAL_N, USUAL_MEAN, USUAL_VAR = 21, 22, 23  # block means, for people
 NOW_N, NOW_MEAN, NOW_M2 = 24, 25, 26  # the same since M left its ground
-INPUTS = 27
+WAITING = 27  # residuals that wait for the ring to take them
+HELD = 28
+INPUTS = HELD + MOST_HELD // 2
 
 
 class ScoreEvidencePlan(NamedTuple):
-    """Words of a row: those above, `inputs` scaled inputs, then RING residuals, two in a word."""
+    """Words of a row: those above (residuals that wait among them, two in a word), `inputs` scaled inputs, then RING residuals."""
 
     base: int
     words: int
@@ -170,10 +175,14 @@ def _expected(state: F64) -> float:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _learn(state: F64, x: float, y: float) -> None:
-    """Moments with exponential forgetting (Finch 2009, as in input_scale.py)."""
+    """Moments with exponential forgetting (Finch 2009, as in input_scale.py), a block counting for no more than _REACH deviations.
+
+    A few blocks of an anomaly would else teach that what is high stays high, and the next ones would be no surprise.
+    """
     state[N] = min(state[N] + 1.0, _MEMORY)
     weight = 1.0 / state[N]
-    dx, dy = x - state[MEAN_X], y - state[MEAN_Y]
+    reach = _REACH * np.sqrt(state[VAR_X]) if state[N] > _FIRST_RESIDUAL else np.inf
+    dx, dy = min(max(x - state[MEAN_X], -reach), reach), min(max(y - state[MEAN_Y], -reach), reach)
     state[MEAN_X] += weight * dx
     state[MEAN_Y] += weight * dy
     state[VAR_X] = (1.0 - weight) * (state[VAR_X] + weight * dx * dx)
@@ -211,11 +220,28 @@ def _bet(
             if top != state[TOP]:
                 state[TOP] = top
                 _emit(state, plan, slot, readings, buffer, index)
+    remember_residual(state, words, plan.inputs, key)
     if state[M] < _LEARNABLE:
         state[USUAL_N] = min(state[USUAL_N] + 1.0, _MEMORY)
         weight, far = 1.0 / state[USUAL_N], mean - state[USUAL_MEAN]
         state[USUAL_MEAN] += weight * far
         state[USUAL_VAR] = (1.0 - weight) * (state[USUAL_VAR] + weight * far * far)
+
+
+@numba.njit(cache=True, nogil=True)
+def remember_residual(state: F64, words: I64, inputs: int, key: int) -> None:
+    """Puts a residual into the ring; those of an excursion wait for its end, or they would soon hide what goes on."""
+    ring, held = words[INPUTS + inputs :], words[HELD:INPUTS]
+    waiting = int(state[WAITING])
+    if state[M] >= _LEARNABLE and waiting < MOST_HELD:
+        put_key(held, waiting, key)
+        state[WAITING] += 1.0
+        return
+    for i in range(waiting):
+        word = held[i // 2]
+        put_key(ring, int(state[RANKED]) % RING, word >> 32 if i & 1 else (word << 32) >> 32)
+        state[RANKED] += 1.0
+    state[WAITING] = 0.0
     put_key(ring, int(state[RANKED]) % RING, key)
     state[RANKED] += 1.0
 

@@ -15,7 +15,7 @@ from online_model.judge import Judge
 from stream_processors.stream_fold.fold import StreamFold
 from tests.stream_processors.stream_fold.streams import MINUTE, START, Log
 
-PUMPS = [f"pump-{i}" for i in range(6)]
+PUMPS = [f"pump-{i}" for i in range(12)]
 FAULT, END = 24 * 60, 34 * 60  # minutes
 
 
@@ -33,16 +33,17 @@ def feed_with(anomaly: str = "half-space-trees") -> Feed:
         season="2h",
         detectors=[],
         anomaly=anomaly,
+        false_alarms_per_week=20,
         partitions=1,
     )
 
 
 @cache
 def log() -> Log:
-    """A reading a minute and pump; from FAULT on two fields of one pump are higher by four deviations for six hours."""
+    """A reading a minute and pump; from FAULT on two fields of one pump are higher by six deviations for six hours."""
     rng = np.random.default_rng(8)
     drawn = rng.standard_normal((END, len(PUMPS), 3))
-    drawn[FAULT : FAULT + 360, 3, :2] += 4.0
+    drawn[FAULT : FAULT + 360, 3, :2] += 6.0
     times, keys, values = [], [], []
     for minute in range(END):
         for i, name in enumerate(PUMPS):
