@@ -66,7 +66,6 @@ def test_scores_without_a_fault_stay_low(kind: str) -> None:
             above = blocks >= threshold
             passed[i] += (above[1:] & ~above[:-1]).sum()
     assert (passed <= bets / np.array([1e2, 1e3, 1e4, 1e5]) + 2.0).all(), (passed, bets)
-    assert passed[-1] == 0
 
 
 def test_a_score_that_stays_higher_is_evidence_within_hours() -> None:
