@@ -39,6 +39,9 @@ PRESENT, ABSENT, IMPOSSIBLE = 0, 1, 2  # states of a value
 _LEARN_READINGS = 96  # before the reference begins; ten times the regression's terms
 _REFERENCE_READINGS = 128  # least reference; its standard error is then a twentieth of the ranks' range
 _QUALITY_READINGS = 256  # before bets on missing, impossible and stuck values
+_YOUNG = (
+    2048.0  # readings of a reference that is still corrected while it makes evidence; else its own error is six times the budget of alarms
+)
 _MEMORY = 8192.0  # readings, or seven seasons if those are more: slower than any wear that is to be found
 _MOST_MEMORY = 65536.0
 _THINNING = 4  # once running, every fourth reading teaches: plenty for a memory of 8,192
@@ -247,7 +250,7 @@ def _warm_up(
         if state[residuals.N] >= _LEARN_READINGS and seasons >= season_us:
             cell[layout.PHASE] = REFERRING
     if intervals <= residuals.GAP:
-        residuals.learn(state, x, terms, y, z, 1.0, _memory(season_us, state))
+        residuals.learn(state, x, terms, y, z, 1.0, _memory(season_us, state), True)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -267,9 +270,11 @@ def _keep_learning(
     if int(cell[layout.SEEN]) % _THINNING != 0:
         return
     memory = _memory(season_us, state)
-    if residuals.learn(state, x, terms, y, z, float(_THINNING), memory):
-        e_detector.set_stakes(detector)
     e_detector.follow(detector, halves, at + _HISTOGRAM, z, float(_THINNING), memory)
+    settled = cell[_PEAK] <= e_detector.GROUND or detector[e_detector.REFERENCE] < _YOUNG
+    if residuals.learn(state, x, terms, y, z, float(_THINNING), memory, settled):
+        e_detector.set_stakes(detector)
+        e_detector.hold(detector, halves, at + _HISTOGRAM)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -5,7 +5,7 @@ changed, the CUSUM form M = max(M, 1)·e, and any mean of such M, crosses A on a
 
 * Location and spread are bets on x = 2u − 1, where u is the error's mid-rank in a histogram laid down during warm-up:
   e = 1 ± ε·x and e = 1 ± ε·(3x² − 1)/2. No distribution is assumed; ties and heavy tails keep the mean at 1.
-* A finite reference is not the truth, and whitening is never perfect. Each bet is divided by 1 + what two standard errors
+* A finite reference is not the truth, and whitening is never perfect. Each bet is divided by 1 + what 3.5 standard errors
   of the reference can give it, and by 1 + what the long-run variance of the errors (batch means) adds over independence;
   stakes shrink by that ratio too. Without the first, a reference of 200 gives false alarms at six times the rate
   asked for; without the second, any leftover autocorrelation does.
@@ -24,7 +24,7 @@ from contracts.elementary import log10
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 
-BETS = 6  # location up and down by small stakes, by large stakes; spread up, down
+BETS = 8  # location up and down by slight, small and large stakes; spread up, down
 CAP = 1e20  # of M: far above any threshold, and near enough to come back from when a change has ended
 _END = 1e-4  # M fallen to this share of its peak: 10,000 to 1 that the change has ended (Wald's sequential test, reversed)
 GROUND = 2.0  # the mean of reflected bets hovers below this while nothing happens
@@ -38,8 +38,10 @@ _EDGES[: _LINEAR + 1] = np.arange(_LINEAR + 1) / 4.0 + 0.125
 for _i in range(_LINEAR + 1, _SIDE):
     _EDGES[_i] = _EDGES[_i - 1] * 1.2
 
-SMALL, LARGE, WIDTH = 0.4, 0.8, 0.8  # stakes: .4 is near the best for a shift of .3 σ of the error (1.5 σ of AR(.9)), .8 is quick
-_REFERENCE_ERRORS = 2.0  # standard errors of the reference that a bet is damped for
+SLIGHT, SMALL, LARGE, WIDTH = 0.15, 0.4, 0.8, 0.8
+# Stakes: .4 is near the best for a shift of .3 σ of the error (1.5 σ of AR(.9)), .8 is quick. Where a short past takes AR(.9) for AR(.93),
+# less than .2 σ of such a shift is left of it: .4 loses on that, and only .15 still wins.
+_REFERENCE_ERRORS = 3.5  # standard errors of the reference that a bet is damped for; two are too few, as it waits while evidence stands
 _X_STD, _F_STD = 0.5773502691896258, 0.4472135954999579  # of x and (3x² − 1)/2 for uniform u
 _OUTLYING_SHARE = 0.0025  # on each side
 _OUTLYING_FACTOR = 1.4  # a shift of 1.5 σ stays inside (4.5 − 1.5 = 3 σ), a spike of 8 σ does not, even in t(3) noise
@@ -54,14 +56,17 @@ LEVELS = 3  # batches of 16, 64, 256 readings, from which the long-run variance 
 # Words of the state.
 M = 0
 SINCE, SINCE_OFFSET, PEAK, TOP, STANDING, STANDING_SINCE, MEAN = range(BETS, BETS + 7)
-STAKE_SMALL, STAKE_LARGE, STAKE_WIDTH, FAIR_SMALL, FAIR_LARGE, FAIR_WIDTH = range(BETS + 7, BETS + 13)
-OUT_M, OUT_SINCE, OUT_SINCE_OFFSET, OUT_TOP, OUT_LOW, OUT_HIGH, OUT_WIN, OUT_LOSE, RECENT, REFERENCE = range(BETS + 13, BETS + 23)
-BATCHED = BETS + 23  # errors in the batch sums
-BATCHES = BETS + 24  # per level: sum of ψ, of ψ₂; sum of squared batch sums of ψ, of ψ₂
+STAKE_SLIGHT, STAKE_SMALL, STAKE_LARGE, STAKE_WIDTH = range(BETS + 7, BETS + 11)
+FAIR_SLIGHT, FAIR_SMALL, FAIR_LARGE, FAIR_WIDTH = range(BETS + 11, BETS + 15)
+OUT_M, OUT_SINCE, OUT_SINCE_OFFSET, OUT_TOP, OUT_LOW, OUT_HIGH, OUT_WIN, OUT_LOSE, RECENT, REFERENCE = range(BETS + 15, BETS + 25)
+BATCHED = BETS + 25  # errors in the batch sums
+BATCHES = BETS + 26  # per level: sum of ψ, of ψ₂; sum of squared batch sums of ψ, of ψ₂
 TOTALS = BATCHES + 4 * LEVELS  # sums of ψ, ψ², ψ₂, ψ₂²
 F_MEAN = TOTALS + 4  # mean of (3x² − 1)/2 over the reference: below 0 where errors tie
-HISTOGRAM = F_MEAN + 1  # BINS float32: counts, after `freeze` the x of each bin
-WORDS = HISTOGRAM + BINS // 2 + 1
+F_MEAN_HELD = F_MEAN + 1  # F_MEAN and, behind HISTOGRAM, the x of each bin as of when evidence last was at its ground
+HISTOGRAM = F_MEAN + 2  # BINS float32: counts, after `freeze` the x of each bin; as many again, held
+HELD = BINS + 1  # float32 from the histogram to the held one
+WORDS = HISTOGRAM + 2 * (BINS // 2 + 1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -159,6 +164,15 @@ def freeze(state: F64, halves: F32, at: int) -> None:
         state[F_MEAN] += (1.5 * x * x - 0.5) * count / n
         below += count
     set_stakes(state)
+    hold(state, halves, at)
+
+
+@numba.njit(cache=True, nogil=True)
+def hold(state: F64, halves: F32, at: int) -> None:
+    """From here on bets use the reference as it is now."""
+    state[F_MEAN_HELD] = state[F_MEAN]
+    for b in range(BINS):
+        halves[at + HELD + b] = halves[at + b]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -166,13 +180,12 @@ def set_stakes(state: F64) -> None:
     """Stakes and damping for a reference of its present size and errors of their present dependence."""
     error = _REFERENCE_ERRORS / np.sqrt(state[REFERENCE])
     location, width = variance_ratio(state, 0), variance_ratio(state, 1)
-    for i in range(3):
-        stake = SMALL if i == 0 else (LARGE if i == 1 else WIDTH)
-        std = _F_STD if i == 2 else _X_STD
-        ratio = width if i == 2 else location
-        stake = 0.0 if i == 2 and state[F_MEAN] < _TIED else stake / ratio
-        state[STAKE_SMALL + i] = stake
-        state[FAIR_SMALL + i] = 1.0 / (1.0 + stake * error * std * np.sqrt(ratio) + 0.5 * stake * stake * std * std * (ratio - 1.0))
+    for i, stake in enumerate((SLIGHT, SMALL, LARGE, WIDTH)):
+        std = _F_STD if i == 3 else _X_STD
+        ratio = width if i == 3 else location
+        stake = 0.0 if i == 3 and state[F_MEAN] < _TIED else stake / ratio
+        state[STAKE_SLIGHT + i] = stake
+        state[FAIR_SLIGHT + i] = 1.0 / (1.0 + stake * error * std * np.sqrt(ratio) + 0.5 * stake * stake * std * std * (ratio - 1.0))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -232,18 +245,18 @@ def _outward(edge: float) -> float:
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset: int) -> float:
     """Evidence (mean of the bets' M) that location or spread has changed, after an error of `z` scales."""
-    x = float(halves[at + bin_of(z)])
-    f = 1.5 * x * x - 0.5 - state[F_MEAN]
-    a, b = 1.0 + state[STAKE_SMALL] * x, 1.0 - state[STAKE_SMALL] * x
-    c, d = 1.0 + state[STAKE_LARGE] * x, 1.0 - state[STAKE_LARGE] * x
-    fair_small, fair_large, fair_width = state[FAIR_SMALL], state[FAIR_LARGE], state[FAIR_WIDTH]
-    state[0] = min(max(state[0], 1.0) * a * fair_small, CAP)
-    state[1] = min(max(state[1], 1.0) * b * fair_small, CAP)
-    state[2] = min(max(state[2], 1.0) * c * fair_large, CAP)
-    state[3] = min(max(state[3], 1.0) * d * fair_large, CAP)
-    state[4] = min(max(state[4], 1.0) * (1.0 + state[STAKE_WIDTH] * f) * fair_width, CAP)
-    state[5] = min(max(state[5], 1.0) * (1.0 - state[STAKE_WIDTH] * f) * fair_width, CAP)
-    mean = (state[0] + state[1] + state[2] + state[3] + state[4] + state[5]) / BETS
+    x = float(halves[at + HELD + bin_of(z)])
+    f = 1.5 * x * x - 0.5 - state[F_MEAN_HELD]
+    total = 0.0
+    for i in range(3):  # upwards, downwards
+        step, fair = state[STAKE_SLIGHT + i] * x, state[FAIR_SLIGHT + i]
+        state[2 * i] = min(max(state[2 * i], 1.0) * (1.0 + step) * fair, CAP)
+        state[2 * i + 1] = min(max(state[2 * i + 1], 1.0) * (1.0 - step) * fair, CAP)
+        total += state[2 * i] + state[2 * i + 1]
+    step, fair = state[STAKE_WIDTH] * f, state[FAIR_WIDTH]
+    state[6] = min(max(state[6], 1.0) * (1.0 + step) * fair, CAP)
+    state[7] = min(max(state[7], 1.0) * (1.0 - step) * fair, CAP)
+    mean = (total + state[6] + state[7]) / BETS
     state[PEAK] = max(state[PEAK], mean)
     if mean <= state[PEAK] * _END:
         for i in range(BETS):
@@ -258,8 +271,8 @@ def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset:
 @numba.njit(cache=True, nogil=True)
 def direction(state: F64) -> int:
     """Sign of the change of location; 0 where a change of spread is a hundred times as evident, for a shift widens |x| too."""
-    up, down = max(state[0], state[2]), max(state[1], state[3])
-    if max(state[4], state[5]) > _SPREAD_RULES * max(up, down):
+    up, down = max(state[0], state[2], state[4]), max(state[1], state[3], state[5])
+    if max(state[6], state[7]) > _SPREAD_RULES * max(up, down):
         return 0
     return 1 if up > down else -1
 

@@ -179,7 +179,7 @@ def advance(state: F64, y: float, z: float, intervals: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def learn(state: F64, x: F64, terms: int, y: float, z: float, weight: float, memory: float) -> bool:
+def learn(state: F64, x: F64, terms: int, y: float, z: float, weight: float, memory: float, refit: bool) -> bool:
     """Takes a reading, worth `weight` readings, into moments that remember `memory` readings; refits at each tenth more of them.
 
     Returns whether it refitted. Call before `advance`. A reading after an outlying one is left out: its regressor is not to be learnt from.
@@ -203,7 +203,7 @@ def learn(state: F64, x: F64, terms: int, y: float, z: float, weight: float, mem
         state[k] += x[i] * y * gain - state[k] * gain
         k += 1
     state[UNSOLVED] += weight
-    if state[N] >= _FIRST_FIT and state[UNSOLVED] >= 0.1 * state[N]:
+    if refit and state[N] >= _FIRST_FIT and state[UNSOLVED] >= 0.1 * state[N]:
         _solve(state, terms)
         state[UNSOLVED] = 0.0
         state[SOLVED] = 1.0
@@ -247,11 +247,28 @@ def _solve(state: F64, terms: int) -> None:
         solution[i] = total
     for i in range(terms):
         solution[i] = solution[i] / pivot[i] if pivot[i] > 0.0 else 0.0
+    kept = _kept_share(state, pivot, solution, terms)
+    for i in range(_LAGS, terms):
+        solution[i] *= kept
     for i in range(terms - 1, -1, -1):
         for h in range(i + 1, terms):
             solution[i] -= lower[h, i] * solution[h]
     for i in range(terms):
         state[THETA + i] = solution[i]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _kept_share(state: F64, pivot: F64, rotated: F64, terms: int) -> float:
+    """What the season keeps of its coefficients (James & Stein 1961, positive part): all of a real cycle, nearly nothing of chance.
+
+    What few seasons of autocorrelated noise look like is no cycle; taken for one, it makes the errors of later days depend on each other.
+    `pivot` and `rotated` (TERMS) are those of the LDLᵀ solution before it is substituted back.
+    """
+    explained = 0.0
+    for i in range(_LAGS, terms):
+        explained += pivot[i] * rotated[i] * rotated[i]
+    noise = float(terms - _LAGS) * state[SCALE] * state[SCALE] / state[N]
+    return max(1.0 - noise / explained, 0.0) if explained > 0.0 else 1.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

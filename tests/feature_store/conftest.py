@@ -78,9 +78,13 @@ def redis_url(store_url: str) -> str:
 
 @pytest.fixture(scope="session")
 def cluster_port() -> Iterator[int]:
-    """A cluster of one node, which refuses calls across slots as any cluster does."""
+    """A cluster of one node, which refuses calls across slots as any cluster does.
+
+    Its bus has a port of its own: by default it is 10,000 above the other, which may be taken or past the last port.
+    """
     port = free_port()
     settings = ("--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1")
+    settings += ("--cluster-port", str(free_port()))
     with running_store(str(valkey_server), *settings) as url, redis.Redis.from_url(url) as client:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         while b"cluster_state:ok" not in bytes(client.execute_command("CLUSTER", "INFO")):

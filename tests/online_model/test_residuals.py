@@ -18,7 +18,7 @@ def fitted(values: np.ndarray, season: int = DAY) -> tuple[np.ndarray, np.ndarra
         intervals = r.track_interval(state, (t + 1) * MINUTE)
         errors[t] = z = r.innovation(state, x, terms, y, intervals)
         r.learn_scale(state, z)
-        r.learn(state, x, terms, y, z, 1.0, 8192.0)
+        r.learn(state, x, terms, y, z, 1.0, 8192.0, True)
         r.advance(state, y, z, intervals)
     return state, errors
 
