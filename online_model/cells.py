@@ -39,9 +39,7 @@ PRESENT, ABSENT, IMPOSSIBLE = 0, 1, 2  # states of a value
 _LEARN_READINGS = 96  # before the reference begins; ten times the regression's terms
 _REFERENCE_READINGS = 128  # least reference; its standard error is then a twentieth of the ranks' range
 _QUALITY_READINGS = 256  # before bets on missing, impossible and stuck values
-_YOUNG = (
-    2048.0  # readings of a reference that is still corrected while it makes evidence; else its own error is six times the budget of alarms
-)
+_YOUNG = 2048.0  # readings of a reference that is corrected while it makes evidence, too; else its own error alarms beyond the budget
 _MEMORY = 8192.0  # readings, or seven seasons if those are more: slower than any wear that is to be found
 _MOST_MEMORY = 65536.0
 _THINNING = 4  # once running, every fourth reading teaches: plenty for a memory of 8,192
