@@ -20,9 +20,12 @@ NUMBER_FEATURES = ("last", "rate", "since", "stuck", "zscore")
 COUNTER_WINDOW_FEATURES = ("increase",)
 CATEGORY_WINDOW_FEATURES = ("frequency", "changes")
 CATEGORY_FEATURES = ("since_change",)
+STATED_CATEGORY_FEATURES = ("code",)  # only where `values` states the codes: learnt ones differ between partitions
 TIME_FEATURES = ("time_of_day_sin", "time_of_day_cos", "time_of_week_sin", "time_of_week_cos")
 DETECTORS = ("e-detector", "ks", "psi", "adwin")
 LOG_VECTORS = ("all", "10s", "none")
+LEARN = ("online", "frozen")
+MAX_CLASSES = 20  # a score record holds one probability a class and model
 MAX_FIELDS = 64  # the decoder finds a field by a linear look at this many names
 MAX_WINDOWS = 8
 
@@ -86,7 +89,8 @@ class Category:
             if not 1 <= len(values) <= MAX_CATEGORIES or len(set(values)) != len(values) or not all(isinstance(v, str) for v in values):
                 raise DefinitionError(f"field '{self.name}': values must be 1 to {MAX_CATEGORIES} distinct strings")
             object.__setattr__(self, "values", values)
-        object.__setattr__(self, "features", _check_features(self.name, self.features, CATEGORY_WINDOW_FEATURES + CATEGORY_FEATURES))
+        allowed = CATEGORY_WINDOW_FEATURES + CATEGORY_FEATURES + (STATED_CATEGORY_FEATURES if self.values is not None else ())
+        object.__setattr__(self, "features", _check_features(self.name, self.features, allowed))
 
 
 MAX_CATEGORIES = 15  # code 15 means "another value"; 16 counters a tile keep the state small
@@ -114,6 +118,45 @@ def Difference(first: str, second: str) -> Across:
 def Ratio(first: str, second: str) -> Across:
     """Last value of the first field divided by last value of the second."""
     return Across("ratio", first, second)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A target that is a number; its truth comes later, as labels.
+
+    Args:
+        name: what is predicted; no field of the events bears this name.
+        unit: physical unit, for people.
+    """
+
+    name: str
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "a target")
+
+
+@dataclass(frozen=True)
+class Classification:
+    """A target that is one of a few classes; its truth comes later, as labels.
+
+    Args:
+        name: what is predicted; no field of the events bears this name.
+        classes: 2 to MAX_CLASSES distinct strings; predictions hold one probability each, in this order.
+    """
+
+    name: str
+    classes: Sequence[str]
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "a target")
+        classes = _list(self.classes, f"target '{self.name}': classes", "['healthy', 'worn']")
+        if not 2 <= len(classes) <= MAX_CLASSES or len(set(classes)) != len(classes) or not all(isinstance(c, str) and c for c in classes):
+            raise DefinitionError(f"target '{self.name}': classes must be 2 to {MAX_CLASSES} distinct strings")
+        object.__setattr__(self, "classes", classes)
+
+
+Target = Regression | Classification
 
 
 @dataclass(frozen=True)
@@ -146,6 +189,10 @@ class Feed:
     remembered: int = 16  # readings an entity remembers to tell a repeat
     max_age: str = "10m"  # older values are reported stale by readers
     log_vectors: str = "all"
+    target: Target | None = None  # what is predicted for every event; its truth comes on `<name>.labels`
+    label_delay: str = "10m"  # how long after its event a label usually comes; the gap between training and test data
+    learn: str = "online"  # "online": the model learns from every joined label; "frozen": versions change by retraining only
+    predictor: str | None = None  # the online model: "linear", "logistic" or a river model; by the target's type when left out
     seed: int = 1
 
     # derived, in microseconds
@@ -154,6 +201,7 @@ class Feed:
     clock_tolerance_us: int = field(init=False, default=0)
     season_us: int = field(init=False, default=0)
     max_age_us: int = field(init=False, default=0)
+    label_delay_us: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _FEED_NAME.fullmatch(self.name):
@@ -174,8 +222,10 @@ class Feed:
         put(self, "clock_tolerance_us", parse_duration(tolerance, f"{where}: clock_tolerance"))
         put(self, "season_us", 0 if self.season is None else parse_duration(self.season, f"{where}: season"))
         put(self, "max_age_us", parse_duration(self.max_age, f"{where}: max_age"))
+        put(self, "label_delay_us", parse_duration(self.label_delay, f"{where}: label_delay"))
         _check_settings(self, where)
         _check_across(self, where)
+        _check_target(self, where)
 
     @property
     def numbers(self) -> tuple[Number, ...]:
@@ -186,6 +236,18 @@ class Feed:
     def categories(self) -> tuple[Category, ...]:
         """The category fields, in order."""
         return tuple(f for f in self.fields if isinstance(f, Category))
+
+    @property
+    def outputs(self) -> int:
+        """Numbers in one prediction: 1 of a regression, a probability a class, 0 without a target."""
+        if self.target is None:
+            return 0
+        return len(self.target.classes) if isinstance(self.target, Classification) else 1
+
+    @property
+    def online_model(self) -> str:
+        """Name of the model that learns from every label: `predictor`, or the compiled one that fits the target."""
+        return self.predictor or ("logistic" if isinstance(self.target, Classification) else "linear")
 
     @property
     def tile_us(self) -> tuple[int, ...]:
@@ -207,7 +269,7 @@ class Feed:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (Number, Category, Across)):
+    if isinstance(value, (Number, Category, Across, Regression, Classification)):
         return {"type": type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in dataclass_fields(value)}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
@@ -282,3 +344,18 @@ def _check_across(feed: Feed, where: str) -> None:
         for name in (item.first, item.second):
             if name not in numbers:
                 raise DefinitionError(f"{where}: across names '{name}', which is no Number field; choose from {', '.join(sorted(numbers))}")
+
+
+def _check_target(feed: Feed, where: str) -> None:
+    if feed.learn not in LEARN:
+        raise DefinitionError(f"{where}: learn={feed.learn!r}; choose from {', '.join(LEARN)}")
+    if feed.target is None:
+        if feed.predictor is not None:
+            raise DefinitionError(f"{where}: predictor={feed.predictor!r} has nothing to predict; name a target, or leave it out")
+        return
+    if not isinstance(feed.target, (Regression, Classification)):
+        raise DefinitionError(f"{where}: target={feed.target!r}; write Regression('power', unit='kW') or Classification('state', [...])")
+    if feed.target.name in {item.name for item in feed.fields} | {feed.entity, feed.time}:
+        raise DefinitionError(f"{where}: target '{feed.target.name}' is also a field of the events; give the target another name")
+    if feed.log_vectors != "all":
+        raise DefinitionError(f"{where}: log_vectors={feed.log_vectors!r} with a target; labels join to logged vectors, so write 'all'")

@@ -41,6 +41,31 @@ class Reason(IntEnum):
         return self.name.lower()
 
 
+class LabelOutcome(IntEnum):
+    """Each truth on `<feed>.labels` ends in exactly one of these; those that wait are counted apart until they do."""
+
+    JOINED = 0
+    DUPLICATE = 1  # the same value for an event that has it
+    CORRECTION = 2  # a later value for an event that has one
+    TOO_LATE = 3  # its event is older than LABEL_HORIZON, or than what the joiner still remembers
+    UNMATCHED = 4  # unreadable, or no event answers to it
+
+
+class LabelReason(IntEnum):
+    """Why a label is a dead letter; the lower-case name is what records say."""
+
+    LABEL_UNREADABLE = 0  # no JSON object of the label's shape, no time, or a value that does not fit the target
+    LABEL_TOO_LATE = 1
+    LABEL_UNMATCHED = 2  # its event did not come within the time that a label waits
+    LABEL_NO_TARGET = 3  # a truth for a feed that predicts nothing
+
+    @property
+    def code(self) -> str:
+        """The text in records: ``label_unmatched``."""
+        return self.name.lower()
+
+
+LABEL_HORIZON = 90 * 86_400_000_000  # µs; an older truth is too late: its vector may be gone from the history
 MAX_VALUE_BYTES = 1_000_000  # a larger value would let one record stall a partition for seconds
 MAX_DEPTH = 32  # deeper nesting exhausts the stack of recursive parsers
 MAX_ENTITY_BYTES = 128  # the name is kept in each entity's row, so it bounds the bytes of state

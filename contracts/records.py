@@ -6,7 +6,7 @@ its source offset (contracts/ids.py); `id` is the first key, so that a reader ca
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,9 @@ EvidenceSource = Literal[
     "silence",  # an entity, or a whole partition, is not heard
     "delay",  # records late, or stamped ahead, more often than before
     "consistency",  # key mismatch, unknown fields or categories never seen appear
+    "prediction",  # the champion's predictions have changed, whatever the truth
+    "concept",  # the champion's errors on joined labels have grown
+    "skew",  # what is served differs from what the model in place was trained on
 ]
 IncidentKind = EvidenceSource
 Severity = Literal["low", "medium", "high"]
@@ -35,6 +38,8 @@ class Score(msgspec.Struct, kw_only=True, omit_defaults=True):
     model: str  # name/version
     flags: list[str] = []  # out_of_order, partial, accuracy
     as_of: int | None = None  # out_of_order only: the entity's newest event time, of which the vector speaks; else it is event_time
+    version: str | None = None  # whose prediction counts; null without a target, and before there is a champion
+    predictions: dict[str, list[float]] = {}  # version -> the number, or a probability a class; of the champion and who runs beside it
 
 
 class DeadLetter(msgspec.Struct, kw_only=True):
@@ -142,6 +147,115 @@ class DatasetPin(msgspec.Struct, kw_only=True):
     revision: int = 0
 
 
+class Label(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`<feed>.labels`: truth from a process or a person, keyed by entity where there is one.
+
+    A *truth* has a `value` and names its events: by `score`, by `entity` and `event_time`, or by `entity` and the
+    interval event_time ≤ t < `until`. A *tag* names events the same way (or an `incident`) and has `tags` alone. A *verdict*
+    has an `incident` and a `verdict`. Times are ISO 8601 or epoch, as in events.
+    """
+
+    score: str | None = None  # a score's id
+    entity: str | None = None
+    event_time: str | int | float | None = None
+    until: str | int | float | None = None  # end of an interval, itself not in it
+    value: float | str | None = None  # a number, or a class
+    tags: list[str] = []
+    incident: str | None = None
+    verdict: Literal["confirm", "dismiss"] | None = None
+    by: str = ""  # who says so
+    note: str = ""
+
+
+class Example(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="example"):
+    """`<feed>.examples`: a label joined to the vector and the predictions that stand on the score record."""
+
+    id: str  # of the label's offset: <feed>/<generation>/labels-<partition>/<offset>/example/<n>
+    score: str  # the score's id
+    entity: str
+    event_time: int
+    value: list[float]  # the truth: the number, or 1 at its class and 0 elsewhere
+    previous: list[float] | None = None  # of a correction: the truth as it was told before
+    version: str | None = None  # whose prediction counted
+    predictions: dict[str, list[float]] = {}
+    vector: str  # base64 of little-endian float64, in the definition's order
+
+
+class Arrival(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="arrival"):
+    """`<feed>.examples`: a trained version asks to be tried; its weights enter the learner with this record."""
+
+    id: str  # <feed>/0/retrain/<offset of the request>/arrival/0
+    version: str
+    request: str  # id of the retrain request
+    snapshot: Snapshot
+
+
+class Decision(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="decision"):
+    """`<feed>.examples`: a person promotes, rolls back, or splits traffic."""
+
+    id: str
+    action: Literal["promote", "rollback", "split"]
+    version: str = ""
+    share: float = 0.0  # split: of entities, by hash, that the version serves
+    by: str = ""
+    when: int = 0  # wall clock, µs
+    why: str = ""
+
+
+class FeatureReference(msgspec.Struct, kw_only=True):
+    """What one input looked like in training: edges of bins, and the share of rows in each of the len(edges) + 1 bins."""
+
+    missing: float  # share of rows
+    edges: list[float]
+    shares: list[float]
+
+
+class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="snapshot"):
+    """`<feed>.models`: an immutable version of a prediction model; a revision of an online one is named ``v3.17``."""
+
+    id: str
+    version: str
+    family: str  # what reads `state`: compiled, or an online model's name
+    definition: str  # hash
+    features: list[str]  # of the vector, in order; another list is a skew of schema, and the version is not put in place
+    outputs: int
+    state: str  # base64
+    crc32c: int  # of the state's bytes
+    half_width: float | None = None  # of the 90 % interval around a number: that quantile of absolute held-out errors
+    reference: dict[str, FeatureReference] = {}  # by feature, of the inputs used
+    request: str | None = None
+    pin: DatasetPin | None = None
+    parameters: dict[str, str] = {}
+    metrics: dict[str, float] = {}  # held out
+
+
+class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="rollout"):
+    """`<feed>.models`: what serves and what runs beside it from here on; only the learner writes it."""
+
+    id: str
+    stage: Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back", "revision"]  # of `version`
+    version: str
+    champion: str | None  # after this record, with its revision
+    challenger: str | None  # runs beside the champion; after a promotion the champion before, which can come back
+    share: float = 0.0  # of entities, by hash, whose served prediction is the challenger's
+    by: str = "gate"  # or who
+    when: int | None = None  # wall clock of a person's decision, µs
+    why: str = ""
+    event_time: int = 0
+    labels: int = 0  # pairs looked at
+
+
+class Answer(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="answer"):
+    """`<feed>.models`: what the trainer made of a retrain request. `started` fixes the data; every other one is final."""
+
+    id: str
+    request: str
+    outcome: Literal["started", "trained", "in_progress", "too_soon", "too_little", "failed"]
+    version: str | None = None
+    examples: tuple[int, int] | None = None  # offsets [first, end) of `<feed>.examples` that are used
+    reason: str = ""
+
+
 class Switch(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`<feed>.switches`: recorded decisions that a replay reads instead of making them again."""
 
@@ -154,16 +268,21 @@ class Switch(msgspec.Struct, kw_only=True, omit_defaults=True):
     topic_id: str | None = None
     definition: str = ""
     fold_version: int = 0
-    cause: str = ""
-    version: str = ""
+    cause: str = ""  # model: the rollout's id
+    version: str | None = None  # model: the champion from `from_offset` on
+    challenger: str | None = None
+    share: float = 0.0
     epoch: int = 0
 
 
-TOPIC_RECORDS: dict[str, type[msgspec.Struct]] = {
+TOPIC_RECORDS: dict[str, Any] = {
     "scores": Score,
     "dead-letters": DeadLetter,
     "evidence": Evidence,
     "alerts": Alert,
     "retrain": RetrainRequest,
     "switches": Switch,
+    "labels": Label,
+    "examples": Example | Arrival | Decision,
+    "models": Snapshot | Rollout | Answer,
 }

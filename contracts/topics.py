@@ -25,14 +25,18 @@ def events_topic(feed: Feed) -> str:
 
 
 def topic_name(feed: Feed, kind: str) -> str:
-    """``<feed>.<kind>`` for scores, dead-letters, evidence, alerts, retrain, switches."""
+    """``<feed>.<kind>`` for scores, dead-letters, evidence, alerts, retrain, switches, labels, examples, models."""
     return events_topic(feed) if kind == "events" else f"{feed.name}.{kind}"
 
 
 def feed_topics(feed: Feed) -> dict[str, Topic]:
-    """Every topic of a feed by kind. `switches` is kept for ever; derived logs live at least as long as events."""
+    """Every topic of a feed by kind. `switches` and `models` are kept for ever; derived logs live at least as long as events."""
     n = feed.partitions
-    return {
+    learning = {
+        "examples": Topic(f"{feed.name}.examples", 1, _WEEK),
+        "models": Topic(f"{feed.name}.models", 1, _FOREVER),
+    }
+    topics = {
         "events": Topic(events_topic(feed), n, _WEEK | {"message.timestamp.type": "LogAppendTime"}),
         "scores": Topic(f"{feed.name}.scores", n, _WEEK),
         "dead-letters": Topic(f"{feed.name}.dead-letters", n, _WEEK),
@@ -40,4 +44,6 @@ def feed_topics(feed: Feed) -> dict[str, Topic]:
         "alerts": Topic(f"{feed.name}.alerts", 1, _FOREVER),
         "retrain": Topic(f"{feed.name}.retrain", 1, _FOREVER),
         "switches": Topic(f"{feed.name}.switches", 1, _FOREVER),
+        "labels": Topic(f"{feed.name}.labels", n, _WEEK),  # people's verdicts on incidents too, so there is one without a target
     }
+    return topics | learning if feed.target is not None else topics

@@ -31,10 +31,11 @@ class Feature(IntEnum):
     SINCE_CHANGE = 17
     DIFFERENCE = 18
     RATIO = 19
-    TIME_OF_DAY_SIN = 20
-    TIME_OF_DAY_COS = 21
-    TIME_OF_WEEK_SIN = 22
-    TIME_OF_WEEK_COS = 23
+    CODE = 20
+    TIME_OF_DAY_SIN = 21  # features of time come last: the kernel tells them by their number
+    TIME_OF_DAY_COS = 22
+    TIME_OF_WEEK_SIN = 23
+    TIME_OF_WEEK_COS = 24
 
 
 @dataclass(frozen=True)
@@ -355,6 +356,21 @@ CATALOGUE: tuple[Entry, ...] = (
         "a run is in log order",
         "grows while values are missing",
         "from other to other is no change",
+        (),
+        True,
+    ),
+    Entry(
+        Feature.CODE,
+        "category",
+        False,
+        True,
+        "",
+        "place of the current value in the `values` that the definition states, from 0; a greater number for another value",
+        "NaN",
+        "its place",
+        "the later one in log order",
+        "stays while values are missing",
+        "no other value has a stated place",
         (),
         True,
     ),

@@ -222,6 +222,8 @@ def _last_value(F: Floats, W: Words, slot: int, feature: int, mark: int, other: 
     """A feature of what came last in order; its formula is in the catalogue."""
     if feature == Feature.SINCE_CHANGE:
         return (newest - W[slot, mark + LAST_TIME]) / MICROSECONDS if W[slot, mark + LAST] >= 0 else _NAN
+    if feature == Feature.CODE:
+        return float(W[slot, mark + LAST]) if W[slot, mark + LAST] >= 0 else _NAN
     last = F[slot, mark + LAST]
     if last != last or feature == Feature.LAST:
         return last

@@ -14,8 +14,8 @@ from contracts.errors import ServerUnavailable, SettingsError
 from contracts.settings import KafkaSettings
 from contracts.topics import Topic, feed_topics
 
-AS_EVENTS = ("scores", "dead-letters")  # one partition for each of events; outputs go to the source's number
-AT_LEAST_AS_EVENTS = ("scores", "dead-letters", "evidence")  # a replay needs them as long as the events
+AS_EVENTS = ("scores", "dead-letters", "labels")  # one partition for each of events; outputs go to the source's number
+AT_LEAST_AS_EVENTS = ("scores", "dead-letters", "evidence", "labels", "examples")  # a replay needs them as long as the events
 PARTITION_SECONDS = 5.0  # a broker answers before its metadata shows the new partitions; unseen, they would be reported as lacking
 NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"  # what brokers before 2.8 answer
 
@@ -125,7 +125,7 @@ def _fit_to_events(wanted: Mapping[str, Topic], events: TopicState, config: Mapp
         out[kind] = out[kind]._replace(partitions=events.partitions)
     retention = config.get("retention.ms")
     if retention is not None:
-        for kind in AT_LEAST_AS_EVENTS:
+        for kind in (kind for kind in AT_LEAST_AS_EVENTS if kind in out):
             if _longer(retention, out[kind].config["retention.ms"]):
                 out[kind] = out[kind]._replace(config=out[kind].config | {"retention.ms": retention})
     return out

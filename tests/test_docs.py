@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from contracts.definition import Across, Category, Feed, Number
+from contracts.definition import Across, Category, Classification, Feed, Number, Regression
 from contracts.plant import load_plant
 from streamgauge.command_line import COMMANDS, cli, run
 from streamgauge.demo.report import TOTALS
@@ -39,7 +39,7 @@ def test_files_named_in_prose_exist(page: Path) -> None:
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
-@pytest.mark.parametrize("kind", [Feed, Number, Category, Across])
+@pytest.mark.parametrize("kind", [Feed, Number, Category, Regression, Classification, Across])
 def test_every_setting_is_on_its_page_with_its_default(kind: type) -> None:
     """docs/definition.md has a row for each setting of the dataclass, with the default that it has, and no other row."""
     table = {row[0].strip("`"): row[1] for row in rows(section(ROOT / "docs/definition.md", kind.__name__)) if row[0].startswith("`")}

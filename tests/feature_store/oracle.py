@@ -97,6 +97,8 @@ class Oracle:
                 for feature, value in (("frequency", frequency), ("changes", changes)):
                     if feature in (category.features or ()):
                         values[f"{category.name}_{feature}_{text}"] = value
+            if "code" in (category.features or ()):
+                values[f"{category.name}_code"] = float(present[f"c{i}"].iloc[-1]) if len(present) else math.nan
             if "since_change" in (category.features or ()):
                 runs = present.loc[changed, "time"]
                 values[f"{category.name}_since_change"] = (newest - runs.iloc[-1]) / 1e6 if len(runs) else math.nan

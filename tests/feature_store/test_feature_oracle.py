@@ -35,7 +35,7 @@ FEW = Feed(
         Number("b", features=("slope", "stuck")),
         Number("c", features=("zscore",)),
         Category("x", features=("since_change",)),
-        Category("y", features=("frequency",)),
+        Category("y", values=["run", "idle"], features=("frequency", "code")),
     ],
     windows=["7s", "21s", "70s"],
     tiles=7,
