@@ -33,7 +33,7 @@ test-kafka: setup
 	$(BIN)/python -m pytest -m "kafka or slow"
 
 lock:
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra dev pyproject.toml deploy/build.in -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra training --extra dev pyproject.toml deploy/build.in -o requirements.lock
 
 schemas: setup
 	$(BIN)/streamgauge schemas docs/schemas
