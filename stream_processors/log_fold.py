@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from contracts.columns import RawBatch
+from online_model.placement import Placement
 
 
 class OutRecord(NamedTuple):
@@ -72,6 +73,9 @@ class LogFold(ABC):
 
     def forget_handed_out(self) -> None:  # noqa: B027 — a fold that hands out everything each time has nothing to forget
         """Makes the next `changed_chunks` hand out everything."""
+
+    def place_models(self, from_offset: int, placement: Placement) -> None:  # noqa: B027 — most folds predict nothing
+        """From the record at `from_offset` on these versions predict. Called in the order of offsets, before that record is folded."""
 
     def everything_served(self) -> Outputs:
         """All newest vectors and directory entries, for a store that forgot them."""

@@ -11,6 +11,7 @@ from contracts.topics import topic_name
 from feature_store.partition_store import PartitionStore
 from feature_store.redis_layout import vector_lifetime_s
 from stream_processors.log_ends import end_offset
+from stream_processors.models_log import ModelsLog
 from stream_processors.runner.clients import free_consumer, transactional_producer
 from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
 from stream_processors.runner.place import Place
@@ -41,23 +42,30 @@ class FeedRunners:
         self._switch_reader = free_consumer(settings)
         self._tail = free_consumer(settings)
         self._switches = SwitchLog(topic_name(feed, "switches"), producer, self._switch_reader)
+        self._models_reader = free_consumer(settings)
+        self.models = ModelsLog(topic_name(feed, "models"), self._models_reader) if feed.target is not None else None
 
     async def start(self) -> None:
         """Connects the readers."""
         await self._switch_reader.start()
         self._switch_reader.assign([TopicPartition(topic_name(self.feed, "switches"), 0)])
         await self._tail.start()
+        if self.models is not None:
+            await self._models_reader.start()
+            await self.models.read_to_end()
 
     async def stop(self) -> None:
         """Closes the readers."""
         await self._switch_reader.stop()
         await self._tail.stop()
+        await self._models_reader.stop()
 
     async def take(self, log: str, partition: int, owner: str) -> PartitionRunner:
         """Takes a place; the runner's progress says from where to read."""
         place = Place(self.feed, log, partition)
         store = PartitionStore(self._redis, self.feed.name, place.store_name, vector_lifetime_s(self.feed))
-        runner = PartitionRunner(place, store, await self._publisher(place), self._switches, owner, self._history)
+        models = self.models if log == "events" else None
+        runner = PartitionRunner(place, store, await self._publisher(place), self._switches, owner, self._history, models)
         try:
             await runner.take(await self._bounds(place), self._tail)
         except BaseException:

@@ -11,17 +11,18 @@ from aiokafka import AIOKafkaConsumer
 
 from contracts.columns import RawBatch
 from contracts.errors import StateError
-from contracts.records import Switch
+from contracts.records import Rollout, Switch
 from feature_store.checkpoint import Checkpoint, Manifest
 from feature_store.full_copies import FullCopies
 from feature_store.partition_store import PartitionStore, Taken
 from stream_processors.log_fold import LogFold, Outputs, OutRecord, joined
+from stream_processors.models_log import ModelsLog
 from stream_processors.runner.copying import Copying
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
-from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation
+from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, model_switches
 
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
 log = logging.getLogger("streamgauge.runner")
@@ -39,7 +40,14 @@ class PartitionRunner:
     """Owns one place from `take` until `release`, or until a call raises Fenced."""
 
     def __init__(
-        self, place: Place, store: PartitionStore, publisher: Publisher, switches: SwitchLog, owner: str, history: str | None = None
+        self,
+        place: Place,
+        store: PartitionStore,
+        publisher: Publisher,
+        switches: SwitchLog,
+        owner: str,
+        history: str | None = None,
+        models: ModelsLog | None = None,
     ) -> None:
         self.place = place
         self.generation = 0
@@ -54,6 +62,8 @@ class PartitionRunner:
         self._owner = owner
         self._history = history  # URL under which full copies stand; None: there are none
         self._copying: Copying | None = None
+        self._models = models  # of a feed with a target, for its events alone
+        self._placed = Placed()
         self._published: dict[str, Published] = {}  # by output kind, until the fold has passed it
         self._topic_id: str | None = None
 
@@ -77,6 +87,7 @@ class PartitionRunner:
             assert generation is not None
             begun = generation.switch
             await self._go_on(begun, checkpoint)
+            await self._schedule_models(recorded)
             await self._find_published(tail)
             if copy is not None:
                 self._owe_everything()
@@ -149,6 +160,41 @@ class PartitionRunner:
         self.fold.restore(checkpoint.chunks)
         self.progress = Progress(generation.from_offset, manifest.offset, manifest.counters["read"], manifest.counters["gaps"])
 
+    async def _schedule_models(self, recorded: list[Recorded]) -> None:
+        """Puts what owners before this one have recorded of models where they recorded it."""
+        if self._models is None:
+            return
+        await self._models.read_to_end()
+        for switch in model_switches(recorded, self.place.topic, self.place.partition, self.generation):
+            self._placed = Placed(switch.from_offset, switch.version, switch.challenger, switch.share)
+            self.fold.place_models(switch.from_offset, self._models.models.placement_of(switch))
+
+    async def _follow_models(self) -> None:
+        """Records the newest rollout as a switch, and puts it in place from the next record on."""
+        assert self._models is not None
+        await self._models.refresh()
+        rollout, here = self._models.models.rollout, self.progress.next_offset
+        if rollout is None or self._placed.shows(rollout):
+            return
+        if self._published or here < self._placed.from_offset:
+            return  # what lies ahead has been predicted by an owner before this one, and stands on its topics
+        self._placed = Placed(here, rollout.champion, rollout.challenger, rollout.share)
+        switch = Switch(
+            kind="model",
+            log=self.place.topic,
+            partition=self.place.partition,
+            owner=self._owner,
+            generation=self.generation,
+            from_offset=here,
+            version=rollout.champion,
+            challenger=rollout.challenger,
+            share=rollout.share,
+            cause=rollout.id,
+            epoch=self.epoch,
+        )
+        await self._switches.append(switch)  # acknowledged before any output that it governs
+        self.fold.place_models(here, self._models.models.placement_of(switch))
+
     async def _serve_everything(self) -> None:
         """Also raises the generation that readers believe; values are absolute, so writing them again changes nothing."""
         everything = self.fold.everything_served()
@@ -167,6 +213,8 @@ class PartitionRunner:
 
     async def process(self, batch: RawBatch) -> Outputs:
         """Folds a batch, publishes and serves what it came to. After an error the runner must be given up."""
+        if self._models is not None:
+            await self._follow_models()
         now = time.monotonic()
         edge = self._copying.due(self.progress.next_offset, int(batch.offset[-1]) + 1, now) if self._copying else None
         if edge is None:
@@ -270,6 +318,19 @@ class PartitionRunner:
     async def abandon(self) -> None:
         """Ends its own producer and nothing else: another owner goes on from the last checkpoint."""
         await self._publisher.close()
+
+
+class Placed(NamedTuple):
+    """What the newest switch of this place says of models."""
+
+    from_offset: int = 0
+    version: str | None = None
+    challenger: str | None = None
+    share: float = 0.0
+
+    def shows(self, rollout: Rollout) -> bool:
+        """Whether nothing would change."""
+        return (self.version, self.challenger, self.share) == (rollout.champion, rollout.challenger, rollout.share)
 
 
 FIRST_START = "first start"

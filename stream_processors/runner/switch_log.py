@@ -89,3 +89,9 @@ def current_generation(records: list[Recorded], log: str, partition: int) -> Rec
     """The generation that the partition's state is in, or None before its first start."""
     found = [r for r in records if r.switch.kind == "generation" and (r.switch.log, r.switch.partition) == (log, partition)]
     return max(found, key=lambda r: r.switch.generation, default=None)
+
+
+def model_switches(records: list[Recorded], log: str, partition: int, generation: int) -> list[Switch]:
+    """What was put in place in one generation of a partition, in order: a new generation begins with nothing in place."""
+    own = [r.switch for r in records if r.switch.kind == "model" and (r.switch.log, r.switch.partition) == (log, partition)]
+    return [switch for switch in own if switch.generation == generation]

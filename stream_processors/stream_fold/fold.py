@@ -16,9 +16,10 @@ from online_model.conformal import new_group_scores
 from online_model.evidence_buffer import EvidenceBuffer, new_evidence_buffer
 from online_model.half_space_trees import make_trees
 from online_model.half_space_trees_bytes import trees_from_bytes, trees_to_bytes
+from online_model.placement import Placement
 from online_model.river_adapter import make_river_model
 from stream_processors.decoding.decoder import Decoder
-from stream_processors.log_fold import LogFold, Outputs
+from stream_processors.log_fold import LogFold, Outputs, joined
 from stream_processors.stream_fold import entity_rows as head
 from stream_processors.stream_fold import fold_kernel as kernel
 from stream_processors.stream_fold.entity_index import rebuild_index
@@ -32,6 +33,7 @@ from stream_processors.stream_fold.partition_state import (
     new_partition,
 )
 from stream_processors.stream_fold.partition_words import CLOCK, COUNTER_NAMES, ENTITIES, MEAN_STEP
+from stream_processors.stream_fold.predictions import Predictions
 from stream_processors.stream_fold.state_chunks import (
     chunk_of,
     entities_from_chunks,
@@ -59,7 +61,8 @@ class StreamFold(LogFold):
         self.generation = generation
         self.plan = plan_fold(feed)
         self.decoder = Decoder(feed)
-        self.writer = OutputWriter(feed, partition, generation, self.plan)
+        self.predictions = Predictions(feed)
+        self.writer = OutputWriter(feed, partition, generation, self.plan, self.predictions)
         self._width = row_words(self.plan)
         self._slots = min(FIRST_SLOTS, feed.max_entities)
         self._entities = new_entities(self._slots, self._width)
@@ -74,8 +77,18 @@ class StreamFold(LogFold):
         self._scratch = kernel.new_scratch(len(feed.numbers), len(feed.categories), len(names), SUMMARY_ROOM)
 
     def fold(self, batch: RawBatch) -> Outputs:
-        """Decodes and folds; batches may be cut anywhere."""
-        return self.fold_columns(self.decoder.decode(batch), batch)
+        """Decodes and folds; batches may be cut anywhere, and are cut where another placement of models begins."""
+        edge = self.predictions.next_offset(int(batch.offset[-1]))
+        if edge is None:
+            return self.fold_columns(self.decoder.decode(batch), batch)
+        before, rest = batch.cut(edge)
+        outputs = self.fold_columns(self.decoder.decode(before), before) if before.n else Outputs()
+        self.predictions.put_in_place()
+        return joined(outputs, self.fold(rest))
+
+    def place_models(self, from_offset: int, placement: Placement) -> None:
+        """From the record at `from_offset` on these versions predict."""
+        self.predictions.schedule(from_offset, placement)
 
     def fold_columns(self, columns: Columns, raw: RawBatch | None = None) -> Outputs:
         """Folds decoded records; without `raw`, dead letters hold no original."""

@@ -28,6 +28,7 @@ from stream_processors.stream_fold.fold_kernel import SUMMARY, FoldPlan, RowOutp
 from stream_processors.stream_fold.fold_plan import statistics_per_entity
 from stream_processors.stream_fold.partition_state import Entities
 from stream_processors.stream_fold.partition_words import COUNTER_NAMES, ENTITIES
+from stream_processors.stream_fold.predictions import Predictions
 from stream_processors.stream_fold.score_text import score_room, write_scores
 
 VECTOR_HEADER = "vector"  # little-endian float64 of the features, in the definition's order
@@ -36,8 +37,9 @@ VECTOR_HEADER = "vector"  # little-endian float64 of the features, in the defini
 class OutputWriter:
     """Makes the final bytes of a stream fold's outputs; what is computed here depends on the rows alone."""
 
-    def __init__(self, feed: Feed, partition: int, generation: int, plan: FoldPlan) -> None:
+    def __init__(self, feed: Feed, partition: int, generation: int, plan: FoldPlan, predictions: Predictions) -> None:
         self._feed = feed
+        self._predictions = predictions
         self._partition = partition
         self._generation = generation
         self._cells = statistics_per_entity(plan)
@@ -85,6 +87,10 @@ class OutputWriter:
         keys: Iterable[bytes] = names
         if len(folded) < columns.n:
             keys, ends = (names[row] for row in folded.tolist()), ends[folded]
+        values = _pieces(out[:used], ends)
+        predicted = self._predictions.texts(rows.vector[folded], columns.entity_hash[folded])
+        if predicted is not None:
+            values = [value[:-1] + text for value, text in zip(values, predicted, strict=True)]
         return list(
             map(
                 OutRecord,
@@ -92,7 +98,7 @@ class OutputWriter:
                 repeat(0),
                 repeat(self._partition),
                 keys,
-                _pieces(out[:used], ends),
+                values,
                 _vector_headers(rows.vector[folded], rows.log_vector[folded]),
             )
         )

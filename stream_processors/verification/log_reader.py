@@ -15,6 +15,7 @@ from contracts.settings import KafkaSettings
 from contracts.topics import events_topic, topic_name
 from stream_processors.decoding.batches import fetched_batch
 from stream_processors.log_ends import end_offset
+from stream_processors.models_log import Models
 from stream_processors.runner.clients import free_consumer
 from stream_processors.runner.published import id_of
 from stream_processors.runner.switch_log import Recorded, decoded_switch, valid_switches
@@ -80,18 +81,33 @@ async def partition_count(feed: Feed, kafka: KafkaSettings) -> int:
 
 async def read_switches(feed: Feed, kafka: KafkaSettings) -> list[Recorded]:
     """Every valid switch of the feed; none before a worker has made the topic."""
-    topic = topic_name(feed, "switches")
+    found: list[Recorded] = []
+    async for record in _every_record(topic_name(feed, "switches"), kafka):
+        found.extend(decoded_switch(record.offset, record.value))
+    return valid_switches(found)
+
+
+async def read_models(feed: Feed, kafka: KafkaSettings) -> Models:
+    """What `<feed>.models` says; nothing of a feed without a target."""
+    models = Models()
+    if feed.target is not None:
+        async for record in _every_record(topic_name(feed, "models"), kafka):
+            models.take(record.value)
+    return models
+
+
+async def _every_record(topic: str, kafka: KafkaSettings) -> AsyncIterator[Any]:
+    """The records of a topic of one partition; none where there is no such topic."""
     if topic not in await asyncio.to_thread(describe_topics, [topic], kafka):
-        return []
+        return
     consumer = free_consumer(kafka)
     await consumer.start()
     try:
-        end = await end_offset(consumer, TopicPartition(topic, 0))
-        first = (await consumer.beginning_offsets([TopicPartition(topic, 0)]))[TopicPartition(topic, 0)]
-        found: list[Recorded] = []
+        place = TopicPartition(topic, 0)
+        end = await end_offset(consumer, place)
+        first = (await consumer.beginning_offsets([place]))[place]
         async for records in read_portions(consumer, topic, 0, first, end):
             for record in records:
-                found.extend(decoded_switch(record.offset, record.value))
-        return valid_switches(found)
+                yield record
     finally:
         await consumer.stop()

@@ -16,12 +16,13 @@ from contracts.settings import KafkaSettings
 from feature_store.checkpoint import Checkpoint
 from feature_store.history_files import HistoryFiles, ScoreFile
 from feature_store.partition_reader import PartitionReader
+from stream_processors.models_log import Models
 from stream_processors.runner.clients import free_consumer
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
-from stream_processors.runner.switch_log import Recorded, current_generation
+from stream_processors.runner.switch_log import Recorded, current_generation, model_switches
 from stream_processors.verification.history_comparison import HistoryComparison, HistoryReport
-from stream_processors.verification.log_reader import partition_count, read_batches, read_switches
+from stream_processors.verification.log_reader import partition_count, read_batches, read_models, read_switches
 from stream_processors.verification.output_reader import OutputReader
 from stream_processors.verification.state_comparison import compare_state
 
@@ -84,10 +85,12 @@ class _Verifier:
         self._compared = [0, 0]  # files that are the same, and others
         self._source = free_consumer(kafka)
         self._recorded: list[Recorded] = []
+        self._models = Models()
 
     async def start(self) -> None:
         await self._source.start()
         self._recorded = await read_switches(self._feed, self._kafka)
+        self._models = await read_models(self._feed, self._kafka)
         self._files = await asyncio.to_thread(self._history.scores, self._feed.name)
 
     async def stop(self) -> None:
@@ -100,6 +103,8 @@ class _Verifier:
     async def verify(self, place: Place) -> PlaceReport:
         generation, checkpoint = await self._range(place)
         fold = place.new_fold(generation.generation)
+        for switch in model_switches(self._recorded, place.topic, place.partition, generation.generation):
+            fold.place_models(switch.from_offset, self._models.placement_of(switch))
         progress = Progress(generation.from_offset, generation.from_offset)
         end = checkpoint.manifest.offset
         prefix = place.id_prefix(generation.generation)

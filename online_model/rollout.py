@@ -1,0 +1,221 @@
+"""Who serves and who runs beside: a trial in the shadow, a canary, the championship, and the way back.
+
+              beats champion and baselines            held its ground
+    shadow ─────────────────────────────────► canary ─────────────────► champion, watched by the one before
+       │ worse, or nothing shown, or a newer one  │ worse                   │ worse
+       └──► rejected                              └──► rolled_back          └──► rolled_back: the one before serves again
+
+Every step follows from the pairs of losses in the order of the log (online_model/paired_test.py), or from a person's decision.
+A trial without a champion is against the baselines alone, and ends in the championship at once: there is nobody to protect.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.errors import StateError
+from contracts.records import Decision
+from online_model import paired_test
+
+F64 = NDArray[np.float64]
+Stage = Literal["idle", "shadow", "canary", "watch", "split"]
+Told = Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back"]
+
+CANARY_SHARE = 0.1  # of entities: enough to be noticed by people, few enough to be no incident
+CANARY_LABELS = 500  # pairs for which a canary must hold its ground; what breaks only in service shows by then
+MOST_LABELS = 100_000  # of a trial: who has not shown an advantage by then has none that matters, and another may have
+MAX_KNOWN = 256  # versions that a person can name; older ones are forgotten
+TESTS = ("champion", "last", "hour", "reverse")  # challenger better than each; challenger worse than the champion
+
+
+class Losses(NamedTuple):
+    """Of one joined label; NaN where a model did not predict it."""
+
+    champion: float
+    challenger: float
+    last: float  # of the baselines
+    hour: float
+
+
+class Change(NamedTuple):
+    """What becomes of a version, and why."""
+
+    stage: Told
+    version: str
+    why: str
+    by: str = "gate"
+    when: int | None = None
+
+
+class _Wire(msgspec.Struct):
+    stage: Stage
+    champion: str | None
+    challenger: str | None
+    share: float
+    pairs: int
+    waiting: str | None
+    known: list[str]
+    tests: dict[str, bytes]
+
+
+class RolloutState:
+    """The rollout of one feed. Versions are named without their revision."""
+
+    def __init__(self) -> None:
+        self.stage: Stage = "idle"
+        self.champion: str | None = None
+        self.challenger: str | None = None  # on trial; while a champion is watched, the one before it
+        self.share = 0.0
+        self.pairs = 0  # looked at since the stage began
+        self._waiting: str | None = None
+        self._known: list[str] = []
+        self._tests = {name: paired_test.new_paired_test() for name in TESTS}
+
+    def arrive(self, version: str) -> list[Change]:
+        """A version asks to be tried. One that is on trial in the shadow gives way; behind a canary or a fresh champion it waits."""
+        if version in self._known:
+            return []
+        self._known = [*self._known, version][-MAX_KNOWN:]
+        if self.stage == "shadow":
+            assert self.challenger is not None
+            return [Change("rejected", self.challenger, f"{version} is newer, and nothing was shown yet"), *self._try(version)]
+        if self.stage == "idle" or (self.stage == "watch" and self.pairs >= CANARY_LABELS):
+            return self._try(version)
+        passed, self._waiting = self._waiting, version
+        return [Change("rejected", passed, f"{version} is newer")] if passed else []
+
+    def _try(self, version: str) -> list[Change]:
+        self._enter("shadow", version, 0.0)
+        return [Change("shadow", version, "a version asks to be tried")]
+
+    def _enter(self, stage: Stage, challenger: str | None, share: float) -> None:
+        self.stage, self.challenger, self.share, self.pairs = stage, challenger, share, 0
+        if stage in ("shadow", "watch", "split"):
+            self._tests = {name: paired_test.new_paired_test(restarting=name == "reverse") for name in TESTS}
+
+    def take(self, losses: Losses) -> list[Change]:
+        """Looks at one pair; changes nothing where a needed prediction is missing."""
+        if self.stage in ("idle", "split") or not self._bet(losses):
+            return []
+        self.pairs += 1
+        if self.stage == "shadow":
+            return self._in_shadow()
+        return self._in_canary() if self.stage == "canary" else self._in_watch()
+
+    def _bet(self, losses: Losses) -> bool:
+        alone = self.champion is None
+        if losses.challenger != losses.challenger or (not alone and losses.champion != losses.champion):
+            return False
+        if self.stage == "watch":  # the one before has become the challenger
+            paired_test.update(self._tests["reverse"], losses.champion, losses.challenger)
+            return True
+        if not alone:
+            paired_test.update(self._tests["champion"], losses.champion, losses.challenger)
+            paired_test.update(self._tests["reverse"], losses.challenger, losses.champion)
+        for name, loss in (("last", losses.last), ("hour", losses.hour)):
+            if loss == loss:
+                paired_test.update(self._tests[name], loss, losses.challenger)
+        return True
+
+    def _decided(self, name: str) -> bool:
+        return bool(paired_test.decided(self._tests[name], paired_test.LEVEL))
+
+    def _in_shadow(self) -> list[Change]:
+        version = self.challenger or ""
+        shown = self._decided("last") and self._decided("hour")
+        if self.champion is None and shown:
+            return self._promote(f"beats both baselines over {self.pairs} labels")
+        if shown and self._decided("champion"):
+            self._enter("canary", version, CANARY_SHARE)
+            return [Change("canary", version, f"beats {self.champion} and both baselines{self._by_how_much('champion')}")]
+        if self.champion is not None and self._decided("reverse"):
+            return self._end(Change("rejected", version, f"worse than {self.champion}{self._by_how_much('champion')}"))
+        if self.pairs >= MOST_LABELS:
+            return self._end(Change("rejected", version, f"has shown no advantage in {self.pairs} labels"))
+        return []
+
+    def _in_canary(self) -> list[Change]:
+        if self._decided("reverse"):
+            return self._end(Change("rolled_back", self.challenger or "", f"worse than {self.champion} as a canary"))
+        if self.pairs >= CANARY_LABELS:
+            return self._promote(f"held its ground as a canary over {self.pairs} labels{self._by_how_much('champion')}")
+        return []
+
+    def _in_watch(self) -> list[Change]:
+        if not self._decided("reverse"):
+            return []
+        worse, self.champion = self.champion or "", self.challenger
+        return self._end(Change("rolled_back", worse, f"worse than {self.champion}, which serves again{self._by_how_much('reverse')}"))
+
+    def _by_how_much(self, name: str) -> str:
+        found = paired_test.compare(self._tests[name])
+        return f": mean loss {found.challenger_loss:.6g} against {found.champion_loss:.6g} over {found.labels} labels"
+
+    def _promote(self, why: str, by: str = "gate", when: int | None = None) -> list[Change]:
+        version, before = self.challenger or "", self.champion
+        self.champion = version
+        self._enter("watch" if before is not None else "idle", before, 0.0)
+        return [Change("champion", version, why, by, when), *self._next()]
+
+    def _end(self, change: Change) -> list[Change]:
+        self._enter("idle", None, 0.0)
+        return [change, *self._next()]
+
+    def _next(self) -> list[Change]:
+        """The version that waits is tried where nothing else goes on."""
+        if self._waiting is None or self.stage != "idle":
+            return []
+        version, self._waiting = self._waiting, None
+        return self._try(version)
+
+    def decide(self, decision: Decision) -> list[Change]:
+        """What a person says; nothing where it cannot be done: an unknown version, or nothing to go back to."""
+        by, when, why = decision.by or "unknown", decision.when, decision.why or "by hand"
+        if decision.action == "rollback":
+            return self._decide_rollback(why, by, when)
+        if decision.version not in self._known or decision.version == self.champion:
+            return []
+        if decision.action == "promote":
+            self.challenger = decision.version
+            return self._promote(why, by, when)
+        if self.champion is None or not 0.0 < decision.share <= 1.0:
+            return []
+        self._enter("split", decision.version, decision.share)
+        return [Change("split", decision.version, why, by, when)]
+
+    def _decide_rollback(self, why: str, by: str, when: int | None) -> list[Change]:
+        if self.challenger is None or self.champion is None:
+            return []
+        worse = self.challenger
+        if self.stage == "watch":
+            worse, self.champion = self.champion, self.challenger
+        return self._end(Change("rolled_back", worse, why, by, when))
+
+    def to_bytes(self) -> bytes:
+        """The same state, the same bytes."""
+        tests = {name: paired_test.paired_test_to_bytes(state) for name, state in self._tests.items()}
+        wire = _Wire(self.stage, self.champion, self.challenger, self.share, self.pairs, self._waiting, self._known, tests)
+        return msgspec.msgpack.encode(wire)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RolloutState:
+        """The state that `to_bytes` wrote.
+
+        Raises:
+            StateError: the bytes are no state of a rollout.
+        """
+        try:
+            wire = msgspec.msgpack.decode(data, type=_Wire)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"the rollout's state cannot be read ({error}); fold the examples anew") from error
+        if set(wire.tests) != set(TESTS):
+            raise StateError("the rollout's state has other tests than this program; fold the examples anew")
+        state = cls()
+        state.stage, state.champion, state.challenger, state.share = wire.stage, wire.champion, wire.challenger, wire.share
+        state.pairs, state._waiting, state._known = wire.pairs, wire.waiting, wire.known
+        state._tests = {name: paired_test.paired_test_from_bytes(data) for name, data in wire.tests.items()}
+        return state
