@@ -76,13 +76,14 @@ class Outbox:
 
     def request_retraining(self, incident: Incident) -> None:
         """Asks for a model when drift matters and no request is in progress."""
-        if incident.kind != "drift" or not incident.open or not (incident.groups or incident.severity >= 1):
+        matters = incident.kind in ("concept", "skew") or (incident.kind == "drift" and (incident.groups or incident.severity >= 1))
+        if not matters or not incident.open:
             return
-        last = self.state.retrained_at
+        last = self.state.retrained_at.get(incident.kind)  # a changed concept does not wait for a request that drift has made
         if last is not None and self.now < last + RETRAIN_INTERVAL:
             return
-        self.state.retrained_at = self.now
-        partitions = sorted(self.state.partitions.items())
+        self.state.retrained_at[incident.kind] = self.now
+        partitions = [(number, partition) for number, partition in sorted(self.state.partitions.items()) if number >= 0]
         request = RetrainRequest(
             id=str(RecordId(self.feed.name, self.generation, "evidence", self.offset, "retrain", self._requests)),
             incident=incident.id,
@@ -138,6 +139,8 @@ class Outbox:
 
 def incident_reason(incident: Incident) -> str:
     """Why a model is asked for."""
+    if incident.kind in ("concept", "skew"):
+        return f"{incident.kind}, severity {SEVERITIES[incident.severity]}"
     whom = f"{incident.told_entities} entities" if incident.groups else incident.entity or "the feed"
     return f"drift of {incident.field or 'the readings'} of {whom}, severity {SEVERITIES[incident.severity]}"
 

@@ -36,6 +36,11 @@ SHARES: dict[str, Share] = {
     "delay": Share(5, "transport is shared, so its trouble shows on many records at once"),
     "consistency": Share(5, "keys and categories do not change by chance"),
 }
+LEARNING_SHARES: dict[str, Share] = {
+    "concept": Share(10, "one statistic, on labels that come late: what is lost by its threshold, users lose in wrong predictions"),
+    "prediction": Share(5, "one statistic an entity; what moves predictions mostly shows in the readings first"),
+    "skew": Share(5, "what is served differs from what was trained on for a reason, and then at once"),
+}  # of a feed with a target; the others then have four fifths of what they have without
 ENTITY_PERCENT = 80  # of a share goes to single entities, the rest to common causes, which have far fewer statistics
 DEFAULT_READINGS_A_WEEK = 1_000_000_000  # of each source's statistics, before a rate is known: 1,650 a second
 LOWEST_LOG10 = 2.0  # evidence below 10² is not sent, so a lower threshold could not be kept
@@ -50,6 +55,14 @@ class Thresholds(NamedTuple):
     feed_wide: dict[str, float]  # for the mean e-value over all entities
 
 
+def shares(feed: Feed) -> dict[str, Share]:
+    """The parts that the budget of this feed is split into; they add up to 100 %."""
+    if feed.target is None:
+        return SHARES
+    rest = 100 - sum(share.percent for share in LEARNING_SHARES.values())
+    return {source: share._replace(percent=share.percent * rest // 100) for source, share in SHARES.items()} | LEARNING_SHARES
+
+
 def thresholds(feed: Feed, readings_per_week: float | None, cells: Mapping[str, float]) -> dict[str, float]:
     """log10 of the threshold of one entity's statistics, by source; `streamgauge check` prints these.
 
@@ -60,7 +73,7 @@ def thresholds(feed: Feed, readings_per_week: float | None, cells: Mapping[str, 
     """
     return {
         source: _log10_threshold(_statistic_readings(readings_per_week, cells, source), feed, share.percent * ENTITY_PERCENT)
-        for source, share in SHARES.items()
+        for source, share in shares(feed).items()
     }
 
 
@@ -73,7 +86,7 @@ def feed_wide_thresholds(feed: Feed, readings_per_week: float | None, cells: Map
     rounds = None if readings_per_week is None else readings_per_week / max(entities, 1)
     return {
         source: _log10_threshold(_statistic_readings(rounds, cells, source), feed, share.percent * (100 - ENTITY_PERCENT))
-        for source, share in SHARES.items()
+        for source, share in shares(feed).items()
     }
 
 

@@ -11,7 +11,7 @@ from contracts.definition import Feed
 from contracts.ids import RecordId, parse_id
 from contracts.records import Alert, Evidence, RetrainRequest
 from online_model.alerting import Outbox
-from online_model.budget import SHARES, PartitionRate
+from online_model.budget import PartitionRate
 from online_model.common_cause import TOLD
 from online_model.incidents import Cell, Incident, cell_key
 from online_model.judge_state import JudgeState, Partition
@@ -67,7 +67,7 @@ class Judge:
 
     def _take(self, state: JudgeState, lifecycle: Lifecycle, evidence: Evidence) -> None:
         state.counters["read"] += 1
-        position = self._readable(evidence)
+        position = self._readable(state, evidence)
         if position is None:
             state.counters["unreadable"] += 1
             return
@@ -87,13 +87,13 @@ class Judge:
                 _summary(state, lifecycle, evidence)
         # A verdict needs the incident it speaks of, which the joiner of labels will name; until then it is only counted.
 
-    def _readable(self, evidence: Evidence) -> RecordId | None:
+    def _readable(self, state: JudgeState, evidence: Evidence) -> RecordId | None:
         try:
             position = parse_id(evidence.id)
         except ValueError:
             return None
         level = evidence.kind == "level"
-        if position.feed != self.feed.name or (level and (evidence.source not in SHARES or evidence.log10_e != evidence.log10_e)):
+        if position.feed != self.feed.name or (level and (evidence.source not in state.thresholds.entity or evidence.log10_e != evidence.log10_e)):
             return None
         return position
 
@@ -141,8 +141,7 @@ def _begin_generation(state: JudgeState, evidence: Evidence) -> None:
         if incident.groups or incident.partition == evidence.partition:
             incident.quiet_since = None if incident.quiet_since is None else min(incident.quiet_since, now)
             incident.resolved_at = None if incident.resolved_at is None else min(incident.resolved_at, now)
-    if state.retrained_at is not None:
-        state.retrained_at = min(state.retrained_at, now)
+    state.retrained_at = {kind: min(at, now) for kind, at in state.retrained_at.items()}
 
 
 def _heard(state: JudgeState, lifecycle: Lifecycle, position: RecordId, evidence: Evidence) -> None:

@@ -32,7 +32,7 @@ class Partition(msgspec.Struct, array_like=True):
 class _Wire(msgspec.Struct):
     version: int
     next_number: int
-    retrained_at: int | None
+    retrained_at: dict[str, int]
     partitions: list[tuple[int, Partition]]
     seen: list[tuple[str, Position]]
     cells: list[Cell]
@@ -46,7 +46,7 @@ class JudgeState:
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self.next_number = 1
-        self.retrained_at: int | None = None  # event time of the last retrain request
+        self.retrained_at: dict[str, int] = {}  # kind of incident -> event time of the last retrain request
         self.partitions: dict[int, Partition] = {}
         self.seen: dict[str, Position] = {}  # "partition/kind" of ids -> the last one folded
         self.cells: dict[CellKey, Cell] = {}
@@ -188,7 +188,7 @@ class JudgeState:
             _Wire(
                 version=VERSION,
                 next_number=self.next_number,
-                retrained_at=self.retrained_at,
+                retrained_at=dict(sorted(self.retrained_at.items())),
                 partitions=sorted(self.partitions.items()),
                 seen=sorted(self.seen.items()),
                 cells=list(self.cells.values()),

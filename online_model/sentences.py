@@ -157,6 +157,15 @@ def _misfits(subject: Subject) -> str:
     return f": {said}" if said else ""
 
 
+def _errors(subject: Subject) -> str:
+    """The mean loss before and now."""
+    reference, current = subject.reference, subject.current
+    if reference is None or current is None:
+        return ""
+    scale = (current.mean - reference.mean) or reference.mean
+    return f": a mean loss of {number(current.mean, scale)} instead of {number(reference.mean, scale)} over {current.n} labels"
+
+
 def _value(feed: Feed, subject: Subject) -> str:
     return "one value" if subject.current is None else _with_unit(feed, subject.field, f"{subject.current.mean:.6g}")
 
@@ -180,6 +189,9 @@ def _of_one(feed: Feed, subject: Subject, since: str) -> str:
         "delay": f"records arrive late, or stamped ahead, more often than before {since}{_late(subject)}; "
         "check the network and the device's clock",
         "consistency": f"records no longer fit the definition {since}{_misfits(subject)}; check what was changed in the devices",
+        "concept": f"predictions have become worse {since}{_errors(subject)}; the relation of the readings to the target has changed",
+        "prediction": f"predictions are {_change(subject)} {since}{_means(feed, subject)}; compare them with what the machines do",
+        "skew": f"what is served differs {since} from what the model was trained on{_together(subject)}; check units and devices",
     }[subject.kind]
     return f"{who}: {text}."
 
@@ -199,5 +211,8 @@ def _of_many(feed: Feed, subject: Subject, since: str) -> str:
         "silence": f"{whom} have not been heard {since}; check the network and the gateway",
         "delay": f"records of {whom} arrive late, or stamped ahead, more often than before {since}{_late(subject)}; check the network",
         "consistency": f"records of {whom} no longer fit the definition {since}; check what was changed in the devices",
+        "concept": f"predictions for {whom} have become worse {since}{_errors(subject)}",
+        "prediction": f"predictions for {whom} are {_change(subject)} {since}{_means(feed, subject)}",
+        "skew": f"what is served of {whom} differs {since} from what the model was trained on{_together(subject)}",
     }[subject.kind]
     return f"{text[0].upper()}{text[1:]}."

@@ -9,7 +9,7 @@ from contracts.topics import feed_topics
 from feature_store.feature_plan import feature_names
 from feature_store.redis_layout import HEADER_BYTES
 from feature_store.rows import WORD
-from online_model.budget import SHARES, thresholds
+from online_model.budget import shares, thresholds
 from online_model.river_adapter import make_river_model
 from stream_processors.stream_fold.fold_plan import plan_fold, row_words, statistics_per_entity
 
@@ -56,6 +56,6 @@ def estimate(feed: Feed, rate: float, entities: int) -> dict[str, Any]:
                 "log10_threshold": limits[source],
                 "reason": share.reason,
             }
-            for source, share in SHARES.items()
+            for source, share in shares(feed).items()
         },
     }
