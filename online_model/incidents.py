@@ -118,7 +118,19 @@ EXPLAINED: dict[str, frozenset[str]] = {
     "skew": frozenset(),
 }
 # Which source says most about the cause.
-RANK = {"stuck": 5, "silence": 4, "missing": 3, "range": 3, "delay": 2, "consistency": 2, "concept": 2, "skew": 2, "anomaly": 1, "drift": 1, "prediction": 1}
+RANK = {
+    "stuck": 5,
+    "silence": 4,
+    "missing": 3,
+    "range": 3,
+    "delay": 2,
+    "consistency": 2,
+    "concept": 2,
+    "skew": 2,
+    "anomaly": 1,
+    "drift": 1,
+    "prediction": 1,
+}
 CHANGE = frozenset({"drift", "anomaly"})  # both see that values are distributed differently
 OUTGROWN = 1.0  # decades by which drift must outgrow anomaly, or the reverse, before the kind follows
 OUTGROWN_FIELD = 2.0  # the same between two fields

@@ -93,7 +93,9 @@ class Judge:
         except ValueError:
             return None
         level = evidence.kind == "level"
-        if position.feed != self.feed.name or (level and (evidence.source not in state.thresholds.entity or evidence.log10_e != evidence.log10_e)):
+        if position.feed != self.feed.name or (
+            level and (evidence.source not in state.thresholds.entity or evidence.log10_e != evidence.log10_e)
+        ):
             return None
         return position
 

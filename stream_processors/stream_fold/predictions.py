@@ -8,12 +8,12 @@ import msgspec
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from online_model.online_predictor import Predicts, load_snapshot
 
 from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.hashing import hash_text, mix
 from contracts.records import Snapshot
-from online_model.online_predictor import Predicts, load_snapshot
 from online_model.placement import Placement, snapshot_state
 
 F64 = NDArray[np.float64]
