@@ -25,7 +25,7 @@ LARGEST = 1e100  # of what is multiplied or added: products of two of these, and
 class Predictor(NamedTuple):
     """A model for vectors (dimension,): c design columns, r raw numbers, outputs as `link` says, trees of m nodes in all.
 
-    A number column is ((x, or `fill` where x is not finite) − `center`) / `scale`, kept within ±LARGEST. A one-hot column is 1 where
+    A number column is ((x, or `fill` where x is not finite) − `center`) / `scale`, kept within ±`reach`. A one-hot column is 1 where
     x equals `equals`, else 0. raw = intercepts + coefficients · design + the leaves reached, added in this order. A tree goes left
     where its column ≤ threshold.
     """
@@ -45,16 +45,16 @@ class Predictor(NamedTuple):
     roots: I64  # (t,) nodes
     root_output: I64  # (t,) the raw number that a tree adds to
     link: int  # IDENTITY: outputs are raw; LOGISTIC: of one raw number [1 − p, p]; SOFTMAX: a probability for each raw number
+    reach: float = LARGEST  # number columns are kept within ±reach; above 0
 
 
 def linear_predictor(
-    source: I64, equals: F64, fill: F64, center: F64, scale: F64, coefficients: F64, intercepts: F64, link: int
+    source: I64, equals: F64, fill: F64, center: F64, scale: F64, coefficients: F64, intercepts: F64, link: int, reach: float = LARGEST
 ) -> Predictor:
     """A model without trees."""
     none, nothing = np.zeros(0, np.int64), np.zeros(0)
-    return Predictor(
-        source, equals, fill, center, scale, coefficients, intercepts, none, nothing, none, none, nothing, none, none, link
-    )  # fmt: skip
+    trees = (none, nothing, none, none, nothing, none, none)
+    return Predictor(source, equals, fill, center, scale, coefficients, intercepts, *trees, link, reach)
 
 
 def outputs_of(predictor: Predictor) -> int:
@@ -73,7 +73,7 @@ def design_row(predictor, vector, design):  # type: ignore[no-untyped-def]
             continue
         if not abs(x) < np.inf:
             x = predictor.fill[j]
-        design[j] = min(max((x - predictor.center[j]) / predictor.scale[j], -LARGEST), LARGEST)
+        design[j] = min(max((x - predictor.center[j]) / predictor.scale[j], -predictor.reach), predictor.reach)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -19,7 +19,7 @@ def random_predictor(rng: np.random.Generator, dimension: int, outputs: int, tre
     columns = int(rng.integers(1, 2 * dimension + 1))
     equals = np.where(rng.uniform(size=columns) < 0.3, rng.integers(0, 3, columns), np.nan)
     feature: list[int] = []
-    threshold, left, right, leaf, roots = [], [], [], [], []
+    threshold, left, right, leaf = [], [], [], []
 
     def grow(depth: int) -> int:
         node = len(feature)
@@ -34,8 +34,7 @@ def random_predictor(rng: np.random.Generator, dimension: int, outputs: int, tre
             right[node] = grow(depth - 1)
         return node
 
-    for _ in range(trees):
-        roots.append(grow(int(rng.integers(0, 5))))
+    roots = [grow(int(rng.integers(0, 5))) for _ in range(trees)]
     return Predictor(
         source=rng.integers(0, dimension, columns),
         equals=equals,
@@ -52,6 +51,7 @@ def random_predictor(rng: np.random.Generator, dimension: int, outputs: int, tre
         roots=np.array(roots, np.int64),
         root_output=rng.integers(0, raws, trees),
         link=link,
+        reach=float(rng.choice([1.5, 1e100])),
     )
 
 
@@ -66,7 +66,7 @@ def vectors(rng: np.random.Generator, n: int, dimension: int) -> F64:
 def oracle(p: Predictor, vector: F64) -> list[float]:
     """One prediction by the definition, with Python's numbers and libm."""
     x = vector[p.source]
-    design = (np.where(np.isfinite(x), x, p.fill) - p.center) / p.scale
+    design = np.clip((np.where(np.isfinite(x), x, p.fill) - p.center) / p.scale, -p.reach, p.reach)
     design = np.where(np.isnan(p.equals), design, np.where(x == p.equals, 1.0, 0.0))
     raw = p.intercepts + p.coefficients @ design
     for root, output in zip(p.roots, p.root_output, strict=True):

@@ -56,7 +56,10 @@ def test_hostile_vectors(outputs: int) -> None:
     rng = np.random.default_rng(5)
     predictor = random_predictor(rng, 4, outputs, 5)
     hostile = predictor._replace(
-        coefficients=np.sign(predictor.coefficients) * LARGEST, center=-predictor.center * 1e99, scale=predictor.scale * 1e-99
+        coefficients=np.sign(predictor.coefficients) * LARGEST,
+        center=-predictor.center * 1e99,
+        scale=predictor.scale * 1e-99,
+        reach=LARGEST,
     )
     values = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 1.7e308, -1.7e308, 5e-324, 0.0, 1.0])
     rows = rng.choice(values, (500, 4))

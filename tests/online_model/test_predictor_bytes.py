@@ -10,7 +10,7 @@ import pytest
 
 from contracts.errors import StateError
 from online_model.predictor import LOGISTIC, Predictor, predict
-from online_model.predictor_bytes import predictor_from_bytes, predictor_to_bytes
+from online_model.predictor_bytes import ARRAYS, predictor_from_bytes, predictor_to_bytes
 from tests.online_model.predictors import random_predictor, vectors
 
 DIMENSION = 6
@@ -27,12 +27,12 @@ def test_round_trip(outputs: int, trees: int) -> None:
     model = predictor(outputs, trees)
     data = predictor_to_bytes(model)
     back = predictor_from_bytes(data, DIMENSION, outputs)
-    for name in Predictor._fields[:-1]:
+    for name in ARRAYS:
         before, after = getattr(model, name), getattr(back, name)
         assert before.dtype == after.dtype
         assert before.shape == after.shape
         assert before.tobytes() == after.tobytes()
-    assert back.link == model.link
+    assert (back.link, back.reach) == (model.link, model.reach)
     assert predictor_to_bytes(back) == data
     rows = vectors(np.random.default_rng(2), 20, DIMENSION)
     assert predict(back, rows).tobytes() == predict(model, rows).tobytes()
@@ -67,6 +67,8 @@ def inner_node(model: Predictor) -> int:
         lambda p: p._replace(root_output=put(p.root_output, 0, 3)),
         lambda p: p._replace(link=LOGISTIC),
         lambda p: p._replace(link=9),
+        lambda p: p._replace(reach=0.0),
+        lambda p: p._replace(reach=np.inf),
     ],
 )
 def test_impossible_models_are_refused(change: Any) -> None:
@@ -81,7 +83,7 @@ def test_other_sizes_are_refused() -> None:
     """Bytes cut or lengthened, or for another vector or number of outputs, are a StateError that says what was expected."""
     data = predictor_to_bytes(predictor())
     for damaged in (b"", data[:20], data[:-1], data + b"\0", b"XXXX" + data[4:], data[:4] + b"\x07" + data[5:]):
-        with pytest.raises(StateError, match="anew|bytes"):
+        with pytest.raises(StateError, match=r"anew|bytes"):
             predictor_from_bytes(damaged, DIMENSION, 3)
     with pytest.raises(StateError, match="1 numbers"):
         predictor_from_bytes(data, 1, 3)
