@@ -46,21 +46,34 @@ LIST, TUPLE, DICT, ORDERED_DICT, COUNTER, DEFAULT_DICT, SET, FROZEN_SET, DEQUE, 
 DTYPES = tuple(np.dtype(code) for code in ("?", "<i1", "<i2", "<i4", "<i8", "<u1", "<u2", "<u4", "<u8", "<f4", "<f8"))
 FACTORIES: tuple[Any, ...] = (None, int, float, list, dict, set, str)  # of defaultdicts
 
+_GENERALISED_LINEAR = frozenset(
+    {"optimizer", "loss", "l1", "l2", "intercept", "intercept_init", "intercept_lr", "clip_gradient", "initializer", "_weights", "_y_name"}
+)
 # Classes by qualified name, each with the attributes that an instance has in the pinned version of river.
 CLASSES: dict[str, frozenset[str]] = {
     "river.anomaly.loda.LODA": frozenset({"n_bins", "n_random_cuts", "seed", "rng", "features_", "projections_", "histograms_"}),
     "river.anomaly.lof.LocalOutlierFactor": frozenset({"n_neighbors", "engine", "_nn"}),
-    "river.anomaly.svm.OneClassSVM": frozenset(
-        {"optimizer", "loss", "l1", "l2", "nu", "intercept", "intercept_init", "intercept_lr", "clip_gradient", "initializer"}
-        | {"_weights", "_y_name"}
+    "river.anomaly.svm.OneClassSVM": _GENERALISED_LINEAR | {"nu"},
+    "river.linear_model.lin_reg.LinearRegression": _GENERALISED_LINEAR,
+    "river.linear_model.log_reg.LogisticRegression": _GENERALISED_LINEAR,
+    "river.naive_bayes.gaussian.GaussianNB": frozenset({"class_counts", "gaussians"}),
+    "river.neighbors.knn_classifier.KNNClassifier": frozenset(
+        {"n_neighbors", "engine", "weighted", "cleanup_every", "classes", "softmax", "_cleanup_counter", "_nn"}
     ),
+    "river.neighbors.knn_regressor.KNNRegressor": frozenset({"n_neighbors", "engine", "aggregation_method", "_nn"}),
     "river.neighbors.lazy.LazySearch": frozenset({"window_size", "min_distance_keep", "dist_func", "window"}),
     "river.optim.initializers.Zeros": frozenset({"value"}),
     "river.optim.losses.Hinge": frozenset({"threshold"}),
+    "river.optim.losses.Log": frozenset({"weight_neg", "weight_pos"}),
+    "river.optim.losses.Squared": frozenset(),
     "river.optim.schedulers.Constant": frozenset({"learning_rate"}),
     "river.optim.sgd.SGD": frozenset({"lr", "n_iterations"}),
+    "river.preprocessing.scale.StandardScaler": frozenset({"counts", "means", "vars", "window_size", "with_std"}),
+    "river.proba.gaussian.Gaussian": frozenset({"seed", "_rng", "_var"}),
     "river.sketch.histogram.Bin": frozenset({"left", "right", "count"}),
     "river.sketch.histogram.Histogram": frozenset({"data", "max_bins", "n"}),
+    "river.stats.mean.Mean": frozenset({"n", "_mean"}),
+    "river.stats.var.Var": frozenset({"ddof", "mean", "_S"}),
 }
 VECTOR_DICT_CLASS = "river._river_rust.vectordict.VectorDict"
 # Functions that a state may point at; a name stands for one of them and for nothing else.
