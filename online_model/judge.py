@@ -92,12 +92,8 @@ class Judge:
             position = parse_id(evidence.id)
         except ValueError:
             return None
-        level = evidence.kind == "level"
-        if position.feed != self.feed.name or (
-            level and (evidence.source not in state.thresholds.entity or evidence.log10_e != evidence.log10_e)
-        ):
-            return None
-        return position
+        usable = evidence.source in state.thresholds.entity and evidence.log10_e == evidence.log10_e
+        return position if position.feed == self.feed.name and (usable or evidence.kind != "level") else None
 
     def _remember(self, state: JudgeState, position: RecordId, evidence: Evidence) -> bool:
         """False for a repeat: of one writer and kind, positions only rise."""

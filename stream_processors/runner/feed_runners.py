@@ -10,6 +10,8 @@ from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from feature_store.partition_store import PartitionStore
 from feature_store.redis_layout import vector_lifetime_s
+from stream_processors.joiner.joiner_runner import JoinerRunner
+from stream_processors.joiner.score_follower import ScoreFollower
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import ModelsLog
 from stream_processors.runner.clients import free_consumer, transactional_producer
@@ -41,6 +43,7 @@ class FeedRunners:
         self._history = history
         self._switch_reader = free_consumer(settings)
         self._tail = free_consumer(settings)
+        self._scores = ScoreFollower(feed, settings) if feed.target is not None else None
         self._switches = SwitchLog(topic_name(feed, "switches"), producer, self._switch_reader)
         self._models_reader = free_consumer(settings)
         self.models = ModelsLog(topic_name(feed, "models"), self._models_reader) if feed.target is not None else None
@@ -59,19 +62,26 @@ class FeedRunners:
         await self._switch_reader.stop()
         await self._tail.stop()
         await self._models_reader.stop()
+        if self._scores is not None:
+            await self._scores.stop()
 
     async def take(self, log: str, partition: int, owner: str) -> PartitionRunner:
         """Takes a place; the runner's progress says from where to read."""
         place = Place(self.feed, log, partition)
         store = PartitionStore(self._redis, self.feed.name, place.store_name, vector_lifetime_s(self.feed))
-        models = self.models if log == "events" else None
-        runner = PartitionRunner(place, store, await self._publisher(place), self._switches, owner, self._history, models)
+        runner = self._runner(place, store, await self._publisher(place), owner)
         try:
             await runner.take(await self._bounds(place), self._tail)
         except BaseException:
             await runner.abandon()
             raise
         return runner
+
+    def _runner(self, place: Place, store: PartitionStore, publisher: Publisher, owner: str) -> PartitionRunner:
+        if place.log == "labels" and self._scores is not None:
+            return JoinerRunner(place, store, publisher, self._switches, owner, self._history, follower=self._scores)
+        models = self.models if place.log == "events" else None
+        return PartitionRunner(place, store, publisher, self._switches, owner, self._history, models)
 
     async def _publisher(self, place: Place) -> Publisher:
         if not self._transactions:

@@ -26,6 +26,7 @@ from contracts.settings import Servers
 from contracts.topics import topic_name
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import fetched_batch
+from stream_processors.joiner.joiner_runner import JoinerRunner
 from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
@@ -39,6 +40,7 @@ CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes m
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
 LOGS = ("events", "evidence")
+LEARNING_LOGS = ("labels", "examples")  # of feeds with a target
 log = logging.getLogger("streamgauge.worker")
 
 
@@ -58,6 +60,7 @@ class FoldService(mode.Service):
         self.runners: dict[TopicPartition, PartitionRunner] = {}
         self.ready = False
         self._waiting: list[TopicPartition] = []  # assigned, paused, not taken yet
+        self._full: set[TopicPartition] = set()  # paused, since too many of their labels wait
         self._turn = 0  # of assignments: what was fetched in an earlier one is stale
         self._lock = asyncio.Lock()
         self._logs: dict[str, tuple[FeedRunners, str]] = {}
@@ -83,7 +86,7 @@ class FoldService(mode.Service):
             ids = {state.name: state.topic_id for state in found.topics.values()}
             runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids, self.history)
             await runners.start()
-            for name in LOGS:
+            for name in LOGS + (LEARNING_LOGS if feed.target is not None else ()):
                 self._logs[topic_name(feed, name)] = (runners, name)
         self._consumer = group_consumer(kafka, self.group, self.owner)
         await self._consumer.start()
@@ -119,6 +122,7 @@ class FoldService(mode.Service):
                     for place, records in fetched.items():
                         if records:
                             await self._process(place, records)
+                    await self._settle()
                     await self._checkpoint_due()
                     if self._waiting:
                         await self._take(self._waiting.pop(0))
@@ -139,6 +143,22 @@ class FoldService(mode.Service):
             log.warning("%s/%d: offsets without a record were passed (transactions, compaction or retention)", place.topic, place.partition)
         self._idle.heard(place, batch, time.monotonic())
         self.metrics.folded(runner, batch, outputs, time.perf_counter() - began)
+
+    async def _settle(self) -> None:
+        """Ends labels whose events have come; reads no more of a partition while too many of it wait."""
+        for place, runner in list(self.runners.items()):
+            if isinstance(runner, JoinerRunner):
+                try:
+                    await runner.settle()
+                except Fenced:
+                    await self._lost(place)
+                    continue
+                if runner.full:
+                    self._consumer.pause(place)
+                    self._full.add(place)
+                elif place in self._full:
+                    self._consumer.resume(place)
+                    self._full.discard(place)
 
     async def _checkpoint_due(self) -> None:
         now = time.monotonic()

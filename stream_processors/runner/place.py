@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 from contracts.definition import Feed
 from contracts.topics import topic_name
+from stream_processors.joiner.joiner_fold import JoinerFold, labels_place
 from stream_processors.judge_fold import JudgeFold
+from stream_processors.learner_fold import LearnerFold
 from stream_processors.log_fold import LogFold
 from stream_processors.stream_fold.fold import StreamFold
 
 
 class Place(NamedTuple):
-    """One partition of one log of a feed; `log` is ``events`` or ``evidence``."""
+    """One partition of one log of a feed; `log` is ``events``, ``evidence``, ``labels`` or ``examples``."""
 
     feed: Feed
     log: str
@@ -25,7 +27,9 @@ class Place(NamedTuple):
 
     @property
     def store_name(self) -> str:
-        """What the store's keys of this place carry: the partition of events, or the log's name."""
+        """What the store's keys of this place carry: the partition of events, or the log's name, and the partition of labels."""
+        if self.log == "labels":
+            return labels_place(self.partition)
         return str(self.partition) if self.log == "events" else self.log
 
     @property
@@ -33,6 +37,10 @@ class Place(NamedTuple):
         """Output kind -> (topic, partition) where this fold is the reason of records."""
         if self.log == "events":
             kinds = {"scores": self.partition, "dead-letters": self.partition, "evidence": 0}
+        elif self.log == "labels":
+            kinds = {"examples": 0, "dead-letters": self.partition}
+        elif self.log == "examples":
+            kinds = {"models": 0, "evidence": 0, "retrain": 0}
         else:
             kinds = {"alerts": 0, "retrain": 0}
         return {kind: (topic_name(self.feed, kind), partition) for kind, partition in kinds.items()}
@@ -45,4 +53,8 @@ class Place(NamedTuple):
         """The fold with an empty state."""
         if self.log == "events":
             return StreamFold(self.feed, self.partition, generation)
+        if self.log == "labels":
+            return JoinerFold(self.feed, self.partition, generation)
+        if self.log == "examples":
+            return LearnerFold(self.feed, generation)
         return JudgeFold(self.feed, generation)

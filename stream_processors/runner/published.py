@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,12 +16,13 @@ from stream_processors.log_fold import OutRecord
 READ_TIMEOUT = 60.0  # seconds; a transaction left open holds read-committed readers until the broker ends it
 
 
+_ID = re.compile(rb'\{(?:"kind":"[a-z]+",)?"id":"([^"]*)"')  # where several kinds share a topic, the kind stands first
+
+
 def id_of(value: bytes | None) -> str | None:
     """The id that a record begins with, or None."""
-    if value is None or not value.startswith(b'{"id":"'):
-        return None
-    end = value.find(b'"', 7)
-    return value[7:end].decode(errors="replace") if end > 0 else None
+    found = _ID.match(value) if value is not None else None
+    return found[1].decode(errors="replace") if found else None
 
 
 class Published:

@@ -1,0 +1,203 @@
+"""The joiner as a fold over one partition of `<feed>.labels`, with `<feed>.scores` as a side input.
+
+What labels of several partitions come to, and when those that wait do, depends on what has been read of the scores. So it is no
+pure function of its log: the order of `<feed>.examples` is recorded truth, and a successor reads what stands there (`recall`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from contracts.columns import RawBatch
+from contracts.definition import Feed
+from contracts.errors import StateError
+from contracts.ids import RecordId, parse_id
+from contracts.outcomes import MAX_ORIGINAL_BYTES, LabelReason
+from contracts.records import DeadLetter, Example
+from contracts.topics import topic_name
+from stream_processors.archive.score_decoding import ScoreRecord
+from stream_processors.joiner.joiner import Joined, Joiner, LabelRecord, Refused, Settled, Step
+from stream_processors.joiner.labels import score_name, value_numbers, value_of_numbers
+from stream_processors.joiner.recorded import Recorded, RecordedExample
+from stream_processors.joiner.score_index import ScoreIndex
+from stream_processors.joiner.told import EventName, Told
+from stream_processors.joiner.waiting import Waiting, WaitingLabels
+from stream_processors.log_fold import LogFold, Outputs, OutRecord
+
+CHUNK = "joiner"
+COUNTS = ("joined", "duplicate", "correction", "too_late", "unmatched", "remarks")
+
+
+class JoinerFold(LogFold):
+    """Decodes labels, lets the joiner decide, encodes examples and dead letters."""
+
+    version = 1
+
+    def __init__(self, feed: Feed, partition: int, generation: int) -> None:
+        self.now = -1  # wall clock of the next batch, µs; −1 where there is none
+        self._feed = feed
+        self._partition = partition
+        self._topic = topic_name(feed, "labels")
+        self.prefix = f"{feed.name}/{generation}/{labels_place(partition)}/"
+        self._generation = generation
+        self._waiting, self._told = WaitingLabels(), Told()
+        self._clock = -1
+        self.joiner = Joiner(feed, ScoreIndex(), self._waiting, self._told, dict.fromkeys(COUNTS, 0))
+
+    @property
+    def waiting(self) -> int:
+        """Labels that have not ended."""
+        return len(self._waiting)
+
+    def join_with(self, index: ScoreIndex) -> None:
+        """The index of the feed's scores, which other places of the feed may share."""
+        self.joiner.index = index
+
+    def fold(self, batch: RawBatch) -> Outputs:
+        """Takes labels in; what they come to is decided by `plan` and `settle`."""
+        keys, values = _pieces(batch.keys.tobytes(), batch.key_end.tolist()), _pieces(batch.values.tobytes(), batch.value_end.tolist())
+        records = [
+            LabelRecord(offset, time, None if no_key else key, None if no_value else value)
+            for offset, time, key, no_key, value, no_value in zip(
+                batch.offset.tolist(), batch.kafka_time.tolist(), keys, batch.key_null, values, batch.value_null, strict=True
+            )
+        ]
+        return self._outputs(Settled([], self.joiner.take(records, self.now)))
+
+    def plan(self, limit: int) -> list[Step]:
+        """The next steps; see `Joiner.plan`."""
+        return self.joiner.plan(limit, self.now)
+
+    def settle(self, steps: Sequence[Step], records: Mapping[tuple[int, int], ScoreRecord]) -> Outputs:
+        """What the steps come to."""
+        return self._outputs(self.joiner.settle(steps, records))
+
+    def recall(self, examples: Sequence[bytes], letters: Sequence[bytes], next_offset: int) -> None:
+        """Values of records that stand on the topics behind the checkpoint's outputs, in their order; others' are passed over.
+
+        `next_offset`: where the fold goes on.
+        """
+        self.joiner.recorded = Recorded(
+            [example for value in examples if (example := self._recorded_example(value))],
+            [letter for value in letters if (letter := self._recorded_letter(value))],
+            lambda offset, n: offset < next_offset and all(n < label.examples for label in self._waiting.get([offset])),
+        )
+
+    def clock(self) -> tuple[int, float]:
+        """Greatest event time of the scores; the step is of no use here."""
+        return self.joiner.index.clock(), 0.0
+
+    def changed_chunks(self) -> dict[str, bytes]:
+        """Counters, and the chunks of waiting labels and of told events that changed."""
+        return self._own_chunk() | self._waiting.changed_chunks() | self._told.changed_chunks()
+
+    def all_chunks(self) -> dict[str, bytes]:
+        """Everything."""
+        return self._own_chunk() | self._waiting.all_chunks() | self._told.all_chunks()
+
+    def forget_handed_out(self) -> None:
+        """Makes the next `changed_chunks` hand out everything."""
+        self._waiting.forget_handed_out()
+        self._told.forget_handed_out()
+
+    def restore(self, chunks: Mapping[str, bytes]) -> None:
+        """Puts back what `all_chunks` handed out."""
+        try:
+            counts, told, floor = msgspec.msgpack.decode(chunks[CHUNK], type=tuple[list[int], int, int])
+        except (KeyError, msgspec.MsgspecError) as error:
+            raise StateError(f"the joiner's checkpoint cannot be read: {error}") from error
+        self._waiting, self._told = WaitingLabels(), Told()
+        self._waiting.restore(chunks)
+        self._told.restore(chunks, told, floor)
+        counted = dict(zip(COUNTS, counts, strict=True))
+        self.joiner = Joiner(self._feed, self.joiner.index, self._waiting, self._told, counted)
+
+    def counters(self) -> dict[str, int]:
+        """By outcome, with those that wait; `folded`, `late` and `dead_lettered` say the same in the words of every fold."""
+        counts = self.joiner.counts | {"waiting": self.waiting}
+        folded = counts["joined"] + counts["correction"] + counts["waiting"] + counts["remarks"]
+        return counts | {"folded": folded, "late": counts["too_late"], "dead_lettered": counts["unmatched"]}
+
+    def _own_chunk(self) -> dict[str, bytes]:
+        counts = [self.joiner.counts[name] for name in COUNTS]
+        return {CHUNK: msgspec.msgpack.encode((counts, self._told.count, self._told.floor))}
+
+    def _outputs(self, settled: Settled) -> Outputs:
+        records = {"examples": list(map(self._example, settled.examples)), "dead-letters": list(map(self._letter, settled.letters))}
+        return Outputs({kind: items for kind, items in records.items() if items})
+
+    def _example(self, joined: Joined) -> OutRecord:
+        score = joined.record.score
+        example = Example(
+            id=self._id(joined.label, "example", joined.n),
+            score=score.id,
+            entity=score.entity,
+            event_time=score.event_time,
+            value=value_numbers(self._feed, joined.value),
+            previous=None if joined.previous is None else value_numbers(self._feed, joined.previous),
+            version=score.version,
+            predictions=score.predictions,
+            vector=base64.b64encode(joined.record.vector or b"").decode(),
+        )
+        return OutRecord(joined.label, joined.n, 0, score.entity.encode(), msgspec.json.encode(example))
+
+    def _letter(self, refused: Refused) -> OutRecord:
+        label = refused.label
+        if isinstance(label, Waiting):
+            kept: bytes | None = label.original
+            length, digest = label.length, label.sha256.hex()
+        else:
+            value = label.value or b""
+            kept = None if label.value is None else value[:MAX_ORIGINAL_BYTES]
+            length, digest = len(value), hashlib.sha256(value).hexdigest()
+        letter = DeadLetter(
+            id=self._id(label.offset, "dead-letter", 0),
+            reason=refused.reason.code,
+            field=None,
+            topic=self._topic,
+            partition=self._partition,
+            offset=label.offset,
+            kafka_time=label.kafka_time if label.kafka_time >= 0 else None,
+            length=length,
+            sha256=digest,
+            key=None if label.key is None else base64.b64encode(label.key).decode(),
+            original=None if kept is None else base64.b64encode(kept).decode(),
+            truncated=length > len(kept or b""),
+        )
+        return OutRecord(label.offset, 0, self._partition, label.key, msgspec.json.encode(letter))
+
+    def _id(self, offset: int, kind: str, n: int) -> str:
+        return str(RecordId(self._feed.name, self._generation, labels_place(self._partition), offset, kind, n))
+
+    def _recorded_example(self, value: bytes) -> RecordedExample | None:
+        try:
+            found = msgspec.json.decode(value, type=Example)
+        except msgspec.MsgspecError:
+            return None
+        score = score_name(found.score)
+        if score is None or not found.id.startswith(self.prefix):
+            return None
+        name = parse_id(found.id)
+        number = value_of_numbers(self._feed, found.value)
+        event = EventName(score.partition, score.offset)
+        return RecordedExample(name.offset, name.n, event, found.event_time, number, found.previous is not None)
+
+    def _recorded_letter(self, value: bytes) -> tuple[int, LabelReason] | None:
+        try:
+            found = msgspec.json.decode(value, type=DeadLetter)
+        except msgspec.MsgspecError:
+            return None
+        return (found.offset, LabelReason[found.reason.upper()]) if found.id.startswith(self.prefix) else None
+
+
+def labels_place(partition: int) -> str:
+    """What ids and the store's keys of a partition of labels bear."""
+    return f"labels-{partition}"
+
+
+def _pieces(data: bytes, ends: list[int]) -> list[bytes]:
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -1,0 +1,100 @@
+"""A joiner at work on one partition of `<feed>.labels`: the runner of a fold, with the scores beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from stream_processors.joiner.joiner_fold import JoinerFold
+from stream_processors.joiner.score_follower import ScoreFollower
+from stream_processors.joiner.score_index import Heard
+from stream_processors.joiner.waiting import LIMIT
+from stream_processors.log_ends import end_offset
+from stream_processors.log_fold import Outputs
+from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
+from stream_processors.verification.log_reader import read_portions
+
+EVENTS = 2_000  # joined at once: an interval of hours has more, and its vectors need not all be in memory together
+
+
+class JoinerRunner(PartitionRunner):
+    """Owns one place of labels. The owner calls `settle` between batches, and reads no more while it is `full`.
+
+    Args:
+        follower: of the feed's scores, shared by its joiners.
+        clock: wall clock in µs.
+    """
+
+    def __init__(
+        self, *runner: Any, follower: ScoreFollower, clock: Callable[[], int] = lambda: time.time_ns() // 1000, **options: Any
+    ) -> None:
+        super().__init__(*runner, **options)
+        self._follower = follower
+        self._clock = clock
+        self._heard: list[Heard] = []  # handed over between batches: a batch may be folded in another thread
+        self._tails: dict[tuple[str, int], int] = {}  # where what the owner before had published was read from
+
+    @property
+    def joiner(self) -> JoinerFold:
+        """The fold, by its own type."""
+        assert isinstance(self.fold, JoinerFold)
+        return self.fold
+
+    @property
+    def full(self) -> bool:
+        """Whether so many labels wait that no more should be read."""
+        return self.joiner.waiting >= LIMIT
+
+    async def take(self, bounds: LogBounds, tail: AIOKafkaConsumer) -> int:
+        """As every place; and the newest scores are read before the first label."""
+        position = await super().take(bounds, tail)
+        await self._follower.start(self._heard.append)
+        self.joiner.join_with(self._follower.index)
+        self.joiner.now = self._clock()
+        return position
+
+    async def settle(self) -> bool:
+        """Ends labels that can be ended, and publishes what they come to; says whether there may be more to do at once."""
+        self._follower.check()
+        fold = self.joiner
+        fold.now = self._clock()
+        heard, self._heard[:] = list(self._heard), []
+        for item in heard:
+            fold.joiner.heard(item)
+        steps = fold.plan(EVENTS)
+        if not steps:
+            return False
+        wanted = [(event.name.partition, event.position) for step in steps for event in step.events]
+        outputs = fold.settle(steps, await self._follower.records(wanted) if wanted else {})
+        self.changed = True
+        await self._publish(outputs)
+        return True
+
+    async def abandon(self) -> None:
+        """Also hears no more of the scores."""
+        self._follower.leave(self._heard.append)
+        await super().abandon()
+
+    async def _publish(self, outputs: Outputs) -> None:
+        await self._publisher.publish({self.place.outputs[kind][0]: items for kind, items in outputs.records.items()})
+
+    async def _find_published(self, tail: AIOKafkaConsumer) -> None:
+        """What stands there already is told to the fold, by content: labels may end in another order this time."""
+        found: dict[str, list[bytes]] = {}
+        for kind, (topic, partition) in self.place.outputs.items():
+            at = TopicPartition(topic, partition)
+            end = await end_offset(tail, at)
+            start = max(self._publisher.ends.get((topic, partition), 0), (await tail.beginning_offsets([at]))[at])
+            found[kind] = []
+            async for records in read_portions(tail, topic, partition, start, end):
+                found[kind] += [record.value for record in records if self.joiner.prefix.encode() in (record.value or b"")]
+            self._tails[topic, partition] = start
+            self._publisher.ends[topic, partition] = end
+        self.joiner.recall(found["examples"], found["dead-letters"], self.progress.next_offset)
+
+    def _output_ends(self) -> dict[tuple[str, int], int]:
+        """While labels of what was found there have not ended, the next owner looks from where this one did."""
+        return self._publisher.ends | (self._tails if self.joiner.joiner.recorded else {})

@@ -1,0 +1,108 @@
+"""What a record of `<feed>.labels` says: a truth about some events, something that is about none, or nothing readable."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+
+from contracts.definition import Classification, Feed
+from contracts.event_time import parse_event_time
+from contracts.ids import parse_id
+from contracts.outcomes import MAX_ENTITY_BYTES, MAX_VALUE_BYTES
+from contracts.records import Label
+
+_DECODER = msgspec.json.Decoder(Label)
+
+
+class ScoreName(NamedTuple):
+    """Which score an id names."""
+
+    generation: int
+    partition: int  # of events
+    offset: int  # of the event
+
+
+class Truth(NamedTuple):
+    """A value and the events that it is true of: that of a score, that of an entity and time, or those of an interval."""
+
+    value: float  # the number, or the place of the class in the definition
+    score: ScoreName | None = None
+    entity: str = ""
+    start: int = -1  # event time, µs
+    until: int | None = None  # end of an interval, itself not in it
+
+
+class Remark(NamedTuple):
+    """A tag or a verdict: nothing that a model learns from."""
+
+    incident: str | None
+
+
+def read_label(feed: Feed, value: bytes | None) -> Truth | Remark | None:
+    """What a label says; None where it cannot be read: no such JSON, no event named, or a value that does not fit the target."""
+    if value is None or len(value) > MAX_VALUE_BYTES:
+        return None
+    try:
+        label = _DECODER.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if label.value is None:
+        return Remark(label.incident) if label.tags or label.verdict else None
+    number = told_value(feed, label.value)
+    if number is None:
+        return None
+    if label.score is not None:
+        name = _score_name(feed, label.score)
+        return None if name is None else Truth(number, name)
+    return _by_time(feed, label, number)
+
+
+def told_value(feed: Feed, value: float | str) -> float | None:
+    """The number that stands for a truth: itself, or the place of its class; None where it does not fit the target."""
+    if isinstance(feed.target, Classification):
+        return float(list(feed.target.classes).index(value)) if isinstance(value, str) and value in feed.target.classes else None
+    if feed.target is None or isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def value_numbers(feed: Feed, value: float) -> list[float]:
+    """A truth as examples carry it: the number, or 1 at its class and 0 elsewhere."""
+    if isinstance(feed.target, Classification):
+        return [float(at == value) for at in range(feed.outputs)]
+    return [value]
+
+
+def value_of_numbers(feed: Feed, numbers: list[float]) -> float:
+    """The reverse of `value_numbers`."""
+    return float(numbers.index(1.0)) if isinstance(feed.target, Classification) else numbers[0]
+
+
+def score_name(text: str) -> ScoreName | None:
+    """The parts of a score's id; None where the text is none."""
+    try:
+        name = parse_id(text)
+        return ScoreName(name.generation, int(name.partition), name.offset) if name.kind == "score" else None
+    except ValueError:
+        return None
+
+
+def _score_name(feed: Feed, text: str) -> ScoreName | None:
+    name = score_name(text) if text.startswith(f"{feed.name}/") else None
+    return name if name and all(0 <= part < 2**62 for part in name) else None
+
+
+def _by_time(feed: Feed, label: Label, number: float) -> Truth | None:
+    start = parse_event_time(label.event_time, feed.time_unit)
+    if not label.entity or len(label.entity.encode()) > MAX_ENTITY_BYTES or start is None:
+        return None
+    if label.until is None:
+        return Truth(number, None, label.entity, start)
+    until = parse_event_time(label.until, feed.time_unit)
+    return None if until is None or until <= start else Truth(number, None, label.entity, start, until)

@@ -1,0 +1,192 @@
+"""Follows all partitions of `<feed>.scores` beside the folds, and hands out the records that labels are joined to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from contracts.definition import Feed
+from contracts.settings import KafkaSettings
+from contracts.topics import topic_name
+from feature_store.feature_plan import feature_names
+from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, vector_of
+from stream_processors.joiner.score_index import CAPACITY, Heard, ScoreIndex
+from stream_processors.log_ends import end_offset
+from stream_processors.runner.clients import free_consumer
+from stream_processors.topics import describe_topics
+from stream_processors.verification.log_reader import read_portions, read_switches
+
+PORTION = 2_000  # records of one round, some milliseconds: the folds of the same process wait for it
+WAIT_MS = 100
+RECENT_BYTES = 64_000_000
+"""Of whole records kept in memory. Labels for older ones cost a fetch for each group of neighbours; more memory would save that."""
+RECORD_BYTES = 600  # of a record besides its vector, as Python objects, measured
+NEIGHBOURS = 500  # records that are read along with wanted ones rather than sought past
+
+log = logging.getLogger("streamgauge.joiner")
+
+
+class ScoreFollower:
+    """The side input of all joiners of one feed in this process. Use it from one event loop.
+
+    Args:
+        capacity: scores that are remembered of each partition, and read again at the start.
+    """
+
+    def __init__(self, feed: Feed, kafka: KafkaSettings, capacity: int = CAPACITY, recent_bytes: int = RECENT_BYTES) -> None:
+        self.index = ScoreIndex(capacity)
+        self._feed = feed
+        self._definition = feed.hash
+        self._vector_bytes = 8 * len(feature_names(feed))
+        self._kafka = kafka
+        self._topic = topic_name(feed, "scores")
+        self._capacity = capacity
+        self._recent = _RecentRecords(recent_bytes)
+        self._listeners: list[Callable[[Heard], None]] = []
+        self._generations: dict[tuple[int, int], str] = {}  # (partition, generation) -> definition
+        self._reading = asyncio.Lock()
+        self._places: list[TopicPartition] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, listener: Callable[[Heard], None]) -> None:
+        """Begins to follow, for one more listener; returns when the index holds what stood on the topic at the call.
+
+        Raises:
+            ServerUnavailable: the broker does not hand out its records.
+        """
+        self._listeners.append(listener)
+        if self._task is None:
+            self._consumer, self._reader = free_consumer(self._kafka), free_consumer(self._kafka)
+            await self._consumer.start()
+            await self._reader.start()
+        found = (await asyncio.to_thread(describe_topics, [self._topic], self._kafka))[self._topic]
+        async with self._reading:
+            fresh = [TopicPartition(self._topic, p) for p in range(len(self._places), found.partitions)]
+            ends = {place: await end_offset(self._reader, place) for place in [*self._places, *fresh]}
+            first = await self._reader.beginning_offsets(fresh) if fresh else {}
+        if fresh:
+            await self._assign(fresh, {place: max(first[place], ends[place] - self._capacity) for place in fresh})
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow(), name=f"scores-{self._feed.name}")
+        await self._caught_up(ends)
+
+    async def _assign(self, fresh: list[TopicPartition], starts: dict[TopicPartition, int]) -> None:
+        positions = {place: await self._consumer.position(place) for place in self._places} | starts
+        self._places += fresh
+        self._consumer.assign(self._places)
+        for place, at in positions.items():
+            self._consumer.seek(place, at)
+        for place in fresh:
+            self.index.begin(place.partition, starts[place] == 0)
+
+    def leave(self, listener: Callable[[Heard], None]) -> None:
+        """One listener less."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    async def stop(self) -> None:
+        """Closes the clients."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            await self._consumer.stop()
+            await self._reader.stop()
+
+    def check(self) -> None:
+        """Raises what ended the following, if anything did."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    async def records(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], ScoreRecord]:
+        """Whole records by partition and position, without those that Kafka no longer has."""
+        found = {place: record for place in places if (record := self._recent.get(place))}
+        wanted = sorted(set(places) - found.keys())
+        if wanted:
+            async with self._reading:
+                for partition, first, last in _runs(wanted):
+                    found |= await self._read(partition, first, last, set(wanted))
+        return found
+
+    async def _read(self, partition: int, first: int, last: int, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], ScoreRecord]:
+        at = TopicPartition(self._topic, partition)
+        first = max(first, (await self._reader.beginning_offsets([at]))[at])
+        found = {}
+        async for records in read_portions(self._reader, self._topic, partition, first, last + 1):
+            for record in self._decoded([r for r in records if (partition, r.offset) in wanted]):
+                found[partition, record.position] = record
+        return found
+
+    async def _follow(self) -> None:
+        while True:
+            for place, records in (await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=PORTION)).items():
+                await self._take(place, records)
+            await asyncio.sleep(0)
+
+    async def _take(self, place: TopicPartition, records: list[Any]) -> None:
+        scores = [s for s in self._decoded(records) if s.vector is not None and len(s.vector) == self._vector_bytes]
+        if any((s.partition, s.generation) not in self._generations for s in scores):
+            await self._read_generations()
+        ours = [s for s in scores if self._generations.get((s.partition, s.generation)) == self._definition]
+        for score in ours:
+            self._recent.add((score.partition, score.position), score)
+        heard = self.index.take(ours)
+        for listener in self._listeners:
+            listener(heard)
+
+    async def _read_generations(self) -> None:
+        """What the switches say; a generation's switch is on its topic before the first of its scores."""
+        for _, switch in await read_switches(self._feed, self._kafka):
+            if switch.kind == "generation" and switch.log == topic_name(self._feed, "events"):
+                self._generations[switch.partition, switch.generation] = switch.definition
+
+    def _decoded(self, records: list[Any]) -> list[ScoreRecord]:
+        values, vectors = [r.value for r in records], [vector_of(r.headers) for r in records]
+        return decode_scores(self._feed, values, vectors, [r.offset for r in records])
+
+    async def _caught_up(self, ends: dict[TopicPartition, int]) -> None:
+        told = False
+        while any([await self._consumer.position(place) < end for place, end in ends.items()]):
+            if not told:
+                log.info("%s: reading the newest scores, which labels are joined to", self._feed.name)
+                told = True
+            self.check()
+            await asyncio.sleep(0.01)
+
+
+class _RecentRecords:
+    """The newest whole records, up to a number of bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._bytes = 0
+        self._records: OrderedDict[tuple[int, int], ScoreRecord] = OrderedDict()
+
+    def add(self, place: tuple[int, int], record: ScoreRecord) -> None:
+        self._records[place] = record
+        self._bytes += _size(record)
+        while self._bytes > self._most:
+            self._bytes -= _size(self._records.popitem(last=False)[1])
+
+    def get(self, place: tuple[int, int]) -> ScoreRecord | None:
+        return self._records.get(place)
+
+
+def _size(record: ScoreRecord) -> int:
+    return RECORD_BYTES + len(record.vector or b"")
+
+
+def _runs(places: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """(partition, first, last) of groups of neighbours among sorted places."""
+    partition, first = places[0]
+    last = first
+    for p, position in places[1:]:
+        if p != partition or position > last + NEIGHBOURS:
+            yield partition, first, last
+            partition, first = p, position
+        last = position
+    yield partition, first, last
