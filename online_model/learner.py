@@ -55,7 +55,7 @@ class Learner:
     def __init__(self, feed: Feed, generation: int) -> None:
         self.feed, self.generation = feed, generation
         self.rollout = RolloutState()
-        self.baselines = Baselines(feed)
+        self.baselines = Baselines(feed.outputs, feed.label_delay_us, feed.max_entities)
         self.risk = risk_test.new_risk_test()
         self.model: OnlinePredictor | None = make_online_predictor(feed) if feed.learn == "online" else None
         self._dimension = len(feature_names(feed))
@@ -88,7 +88,8 @@ class Learner:
             self._remember_source(example)
             out += self._compare(example)
         out += self._learn(example, value)
-        self.baselines.take(example.entity, example.event_time, value)
+        previous = None if example.previous is None else np.array(example.previous)
+        self.baselines.learn(example.entity, example.event_time, value, previous)
         return out + self._ask()
 
     def _compare(self, example: Example) -> list[tuple[str, Output]]:
@@ -97,7 +98,7 @@ class Learner:
         champion = loss_of(example.value, by_version.get(self.rollout.champion or ""))
         challenger = loss_of(example.value, by_version.get(self.rollout.challenger or ""))
         out = self._watch_risk(champion, example)
-        losses = Losses(champion, challenger, loss_of(example.value, last), loss_of(example.value, hour))
+        losses = Losses(champion, challenger, loss_of(example.value, last.tolist()), loss_of(example.value, hour.tolist()))
         return out + self._rolled(self.rollout.take(losses))
 
     def _watch_risk(self, loss: float, example: Example) -> list[tuple[str, Output]]:

@@ -229,6 +229,6 @@ def paired_test_from_bytes(data: bytes) -> F64:
     whole = (state[LENGTH], state[BLOCKS], state[_N])
     if not np.isfinite(state).all() or any(number != int(number) or number < 0 for number in whole):
         raise StateError("gate: a stored paired test holds numbers that are none or no counts; fold the examples anew")
-    if not state[LENGTH] < batch_means.LEVELS or state[RESTARTING] not in (0.0, 1.0) or (state[WEALTH : STAKE] < 0.0).any():
+    if not state[LENGTH] < batch_means.LEVELS or state[RESTARTING] not in (0.0, 1.0) or (state[WEALTH:STAKE] < 0.0).any():
         raise StateError("gate: a stored paired test has an unknown block length or a wealth below 0; fold the examples anew")
     return state

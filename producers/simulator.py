@@ -51,15 +51,15 @@ class _Pending(NamedTuple):
 
     def joined(self, more: _Pending) -> _Pending:
         """These records, then more."""
-        columns = (np.concatenate((a, b)) for a, b in zip(self[:5], more[:5], strict=True))
-        due, time, entity, outcome, truth = columns
+        due, time, entity, outcome = (np.concatenate((a, b)) for a, b in zip(self[:4], more[:4], strict=True))
+        truth = np.concatenate((self.truth, more.truth))
         return _Pending(due, time, entity, outcome, truth, self.keys + more.keys, self.values + more.values)
 
     def taken(self, rows: I64) -> _Pending:
         """The records at these places."""
         at = rows.tolist()
-        due, time, entity, outcome, truth = (column[rows] for column in self[:5])
-        return _Pending(due, time, entity, outcome, truth, [self.keys[i] for i in at], [self.values[i] for i in at])
+        due, time, entity, outcome = (column[rows] for column in self[:4])
+        return _Pending(due, time, entity, outcome, self.truth[rows], [self.keys[i] for i in at], [self.values[i] for i in at])
 
 
 class Simulation:

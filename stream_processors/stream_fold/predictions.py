@@ -8,13 +8,14 @@ import msgspec
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from online_model.online_predictor import Predicts, load_snapshot
 
 from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.hashing import hash_text, mix
 from contracts.records import Snapshot
+from online_model.online_predictor import CompiledPredictor, ServedPredictor, load_snapshot
 from online_model.placement import Placement, snapshot_state
+from online_model.predictor import predict
 
 F64 = NDArray[np.float64]
 _UNIT = 2.0**-53
@@ -26,7 +27,7 @@ class Predictions:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._due: deque[tuple[int, Placement]] = deque()
-        self._models: list[tuple[str, Predicts]] = []  # champion first
+        self._models: list[tuple[str, ServedPredictor]] = []  # champion first
         self._champion: str | None = None
         self._challenger: str | None = None
         self._share = 0.0
@@ -48,7 +49,7 @@ class Predictions:
         self._challenger = challenger[0] if challenger else None
         self._share = placement.share
 
-    def _load(self, snapshot: Snapshot | None) -> tuple[str, Predicts] | None:
+    def _load(self, snapshot: Snapshot | None) -> tuple[str, ServedPredictor] | None:
         """A version that cannot be read predicts nothing: its score records say so, and no partition stops for it."""
         if snapshot is None or (state := snapshot_state(self._feed, snapshot)) is None:
             return None
@@ -61,7 +62,7 @@ class Predictions:
         """What each of n score records says of predictions, as the end of its JSON object; None while nothing is in place."""
         if not self._models:
             return None
-        named = [(version, model.predict_many(vectors).tolist()) for version, model in self._models]
+        named = [(version, _predict(model, vectors).tolist()) for version, model in self._models]
         texts = [[b'"%b":%b' % (version.encode(), msgspec.json.encode(row)) for row in rows] for version, rows in named]
         return [head + b",".join(parts) + b"}}" for head, *parts in zip(self._heads(entity_hashes), *texts, strict=True)]
 
@@ -73,6 +74,13 @@ class Predictions:
             return [own] * len(entity_hashes)
         served = in_share(entity_hashes, np.uint64(hash_text(self._challenger.partition(".")[0])), self._share)
         return [other if by_challenger else own for by_challenger in served.tolist()]
+
+
+def _predict(model: ServedPredictor, vectors: F64) -> F64:
+    """(n, outputs), a row at a time: no prediction depends on the rows around it."""
+    if isinstance(model, CompiledPredictor):
+        return predict(model.predictor, vectors)
+    return np.array([model.predict(vector) for vector in vectors])
 
 
 @numba.njit(cache=True, nogil=True)

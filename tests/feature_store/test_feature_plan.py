@@ -42,7 +42,8 @@ def test_the_catalogue_holds_what_definitions_may_name() -> None:
     """Each feature that a definition can choose has an entry, and each entry can be chosen."""
     chosen = (
         *definition.NUMBER_WINDOW_FEATURES, *definition.NUMBER_FEATURES, *definition.COUNTER_WINDOW_FEATURES,
-        *definition.CATEGORY_WINDOW_FEATURES, *definition.CATEGORY_FEATURES, *definition.STATED_CATEGORY_FEATURES, *definition.TIME_FEATURES,
+        *definition.CATEGORY_WINDOW_FEATURES, *definition.CATEGORY_FEATURES, *definition.STATED_CATEGORY_FEATURES,
+        *definition.TIME_FEATURES,
         "correlation", "difference", "ratio",
     )  # fmt: skip
     assert set(chosen) == set(BY_NAME) == {feature.name.lower() for feature in Feature}
