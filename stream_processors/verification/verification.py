@@ -64,6 +64,8 @@ async def verify_feed(feed: Feed, kafka: KafkaSettings, redis: Redis, history: s
         await verifier.start()
         places = [await verifier.verify(Place(feed, "events", p)) for p in range(partitions)]
         places.append(await verifier.verify(Place(feed, "evidence", 0)))
+        if feed.target is not None:
+            places.append(await verifier.verify(Place(feed, "examples", 0)))
     except NotCheckable as error:
         return FeedReport(feed.name, NOT_CHECKABLE, str(error), [])
     finally:
