@@ -1,0 +1,189 @@
+"""The loop from labels to a champion, with real workers of which one is killed: what serves is a function of the logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from contracts.definition import Feed
+from contracts.plant import load_plant
+from contracts.records import Arrival, Decision, Example, Rollout, Score
+from contracts.settings import Servers
+from contracts.topics import topic_name
+from online_model.learner import Learner
+from producers.sender import Sender
+from stream_processors.log_ends import end_offsets
+from stream_processors.status import feed_status
+from stream_processors.topics import ensure_topics
+from stream_processors.verification.log_reader import read_models
+from streamgauge.commands.verify import overall, verify_feeds
+from streamgauge.local_stack import LocalStack, free_port
+from streamgauge.local_stack.child import Child
+from streamgauge.local_stack.processes import command_child
+from streamgauge.warm_up import warm_up
+from tests.streamgauge.test_worker_process import wait_for
+
+pytestmark = pytest.mark.integration
+PLANT = """
+from streamgauge import Feed, Number, Regression
+
+ovens = Feed(
+    "learning-ovens",
+    entity="oven",
+    time="at",
+    fields=[Number("heat"), Number("load")],
+    windows=["1m"],
+    lateness="30s",
+    season=None,
+    partitions=2,
+    target=Regression("power", unit="kW"),
+    label_delay="1m",
+    false_alarms_per_week=100,
+)
+"""
+OVENS = ("a", "b", "c", "d")
+BLOCK, BLOCKS, CHANGED = 400, 6, 5  # readings of each oven; in the last block another relation holds
+START = 1_767_225_600_000  # ms
+
+
+class Loop(NamedTuple):
+    """What stands on the topics when all is folded."""
+
+    feed: Feed
+    examples: list[tuple[int, bytes]]
+    scores: list[Score]
+    rollouts: list[Rollout]
+    evidence: list[dict[str, Any]]
+    verdict: str
+
+
+def readings(block: int, chance: np.random.Generator) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Keys, events and labels of one block."""
+    keys, events, labels = [], [], []
+    for i in range(block * BLOCK, (block + 1) * BLOCK):
+        for oven in OVENS:
+            at, (heat, load) = START + i * 10_000, chance.standard_normal(2).round(3).tolist()
+            power = 5.0 + (3.0 if block < CHANGED else -3.0) * heat - 2.0 * load + 0.1 * chance.standard_normal()
+            keys.append(oven.encode())
+            events.append(json.dumps({"oven": oven, "at": at, "heat": heat, "load": load}).encode())
+            labels.append(json.dumps({"entity": oven, "event_time": at, "value": power}).encode())
+    return keys, events, labels
+
+
+def topic(feed: Feed, servers: Servers, kind: str, partitions: int = 1) -> list[tuple[int, bytes]]:
+    """(offset, value) of all records of a topic up to its present end."""
+    ends = end_offsets([(topic_name(feed, kind), partition) for partition in range(partitions)], servers.kafka)
+    consumer = KafkaConsumer(
+        **servers.kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    try:
+        consumer.assign([TopicPartition(*place) for place in ends])
+        found: list[tuple[int, bytes]] = []
+        while any(consumer.position(TopicPartition(*place)) < end for place, end in ends.items()):
+            for fetched in consumer.poll(200).values():
+                found += [(record.offset, record.value) for record in fetched]
+        return found
+    finally:
+        consumer.close()
+
+
+@pytest.fixture(scope="module", params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
+def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """Events, then their labels, block by block; a worker is killed between two of them, and another goes on."""
+    broker: Servers = request.getfixturevalue({"embedded": "stack", "apache": "kafka_stack"}[request.param])
+    directory: Path = tmp_path_factory.mktemp("learning")
+    plant = directory / "plant.py"
+    plant.write_text(PLANT)
+    (feed,) = load_plant(plant)
+    chance = np.random.default_rng(4)
+    warm_up()
+    with LocalStack(kafka=broker.kafka) as own:
+        servers = own.servers
+        ensure_topics(feed, servers.kafka)
+
+        def worker(n: int) -> Child:
+            return command_child(["worker", str(plant), "--web-port", str(free_port())], servers, directory, f"worker-{n}")
+
+        def status() -> dict[str, Any]:
+            return asyncio.run(feed_status(feed, servers))
+
+        workers = [worker(0)]
+        try:
+            for block in range(BLOCKS):
+                keys, events, labels = readings(block, chance)
+                due = (block + 1) * BLOCK * len(OVENS)
+                with Sender(servers.kafka) as sender:
+                    sender.send(topic_name(feed, "events"), keys, events)
+                    sender.flush()
+                    wait_for("the events", lambda due=due: status()["totals"]["read"] >= due, workers)  # type: ignore[misc]
+                    sender.send(topic_name(feed, "labels"), keys, labels)
+                    sender.flush()
+                if block == 2:
+                    os.kill(workers[0].pid, signal.SIGKILL)
+                    workers[0].stop()
+                    workers = [worker(1)]
+                wait_for("the examples", lambda due=due: len(topic(feed, servers, "examples")) >= due, workers)  # type: ignore[misc]
+            wait_for("the learner", lambda: learnt(feed, servers), workers)
+            yield Loop(
+                feed,
+                topic(feed, servers, "examples"),
+                [msgspec.json.decode(value, type=Score) for _, value in topic(feed, servers, "scores", 2)],
+                asyncio.run(read_models(feed, servers.kafka)).rollouts,
+                [json.loads(value) for _, value in topic(feed, servers, "evidence")],
+                overall(asyncio.run(verify_feeds([feed], servers, str(directory / "history")))),
+            )
+        finally:
+            for child in workers:
+                child.stop()
+
+
+def learnt(feed: Feed, servers: Servers) -> bool:
+    """Whether the learner has put down a revision that only all examples give."""
+    rollouts = asyncio.run(read_models(feed, servers.kafka)).rollouts
+    return bool(rollouts) and rollouts[-1].version.partition(".")[2] == str(BLOCKS * BLOCK * len(OVENS) // 1000)
+
+
+def test_every_label_becomes_one_example(loop: Loop) -> None:
+    """Also those that the killed worker had in hand: each event has one example, and none has two."""
+    examples = [msgspec.json.decode(value, type=Example) for _, value in loop.examples]
+    assert len({example.score for example in examples}) == len(examples) == BLOCKS * BLOCK * len(OVENS)
+
+
+def test_a_version_that_beats_the_baselines_serves(loop: Loop) -> None:
+    """The online version is tried in the shadow, becomes champion, and its revisions predict on the score records."""
+    stages = [rollout.stage for rollout in loop.rollouts if rollout.stage != "revision"]
+    assert stages[:2] == ["shadow", "champion"]
+    served = [score for score in loop.scores if score.version is not None]
+    assert served
+    assert all(score.version in score.predictions for score in served)
+
+
+def test_the_rollout_follows_from_the_examples_alone(loop: Loop) -> None:
+    """A learner that reads the log once, without Kafka and without a restart, decides the same, id for id."""
+    learner, decided = Learner(loop.feed, 1), []
+    for offset, value in loop.examples:
+        for kind, record in learner.take(offset, msgspec.json.decode(value, type=Example | Arrival | Decision)):
+            decided += [record] if kind == "models" and isinstance(record, Rollout) else []
+    assert decided == loop.rollouts
+
+
+def test_the_changed_relation_is_concept_drift(loop: Loop) -> None:
+    """The readings are distributed as before, and the champion's errors are not: evidence of the concept rises, of drift it does not."""
+    levels = [record for record in loop.evidence if record["kind"] == "level"]
+    assert any(level["source"] == "concept" and level["log10_e"] > 3 for level in levels)
+    assert not any(level["source"] == "drift" and level["log10_e"] > 5 for level in levels)
+
+
+def test_folded_again_every_byte_is_the_same(loop: Loop) -> None:
+    """Scores with their predictions by the recorded switches, and the learner's models, from the logs alone."""
+    assert loop.verdict == "same"
