@@ -16,7 +16,7 @@ LIMIT = 50_000
 few thousand labels that came a day early hold up all others."""
 
 KEPT_BYTES = 1_024  # of a label's original for its dead letter; the rest is read by its offset
-_SHARDS = 64
+_SHARDS = 16
 _SHARD_OFFSETS = 1_024  # neighbours share a chunk, so that labels which wait long are not written with every checkpoint
 
 
@@ -53,7 +53,7 @@ class WaitingLabels:
         self._labels: dict[int, Waiting] = {}
         self._by_entity: dict[str, set[int]] = {}
         self._by_partition: dict[int, set[int]] = {}
-        self._changed: set[int] = set()
+        self._changed = set(range(_SHARDS))
 
     def __len__(self) -> int:
         return len(self._labels)
