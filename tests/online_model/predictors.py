@@ -25,7 +25,7 @@ def random_predictor(rng: np.random.Generator, dimension: int, outputs: int, tre
         node = len(feature)
         ends = depth == 0 or rng.uniform() < 0.2
         feature.append(LEAF if ends else int(rng.integers(columns)))
-        threshold.append(rng.normal())
+        threshold.append(rng.choice([rng.normal(), 0.0, 1.0]))  # one-hot columns meet some exactly
         leaf.append(rng.normal())
         left.append(-1)
         right.append(-1)

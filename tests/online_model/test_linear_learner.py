@@ -19,6 +19,7 @@ from online_model.linear_learner import (
     LOG,
     SQUARED,
     LinearLearner,
+    _log_gradient,
     compiled_form,
     learn_row,
     learning_rate,
@@ -121,6 +122,13 @@ def test_steps_are_rivers(outputs: int, outliers: bool) -> None:
         learn(learner, vector, value)
         truth = float(value[0]) if outputs == 1 else bool(value[1]) if outputs == 2 else int(np.argmax(value))
         river_learn(river, present(vector), truth)
+
+
+def test_log_gradient_is_rivers() -> None:
+    """Also where the raw number is so far off that river leaves a part of the formula out."""
+    for raw in np.linspace(-40.0, 40.0, 401):
+        for sign in (-1.0, 1.0):
+            np.testing.assert_allclose(_log_gradient(raw, sign), optim.losses.Log().gradient(sign > 0, raw), rtol=1e-13)
 
 
 def test_a_large_target_is_learnt() -> None:
