@@ -24,6 +24,7 @@ COMMANDS = {
     "dead-letters": "Read what was not folded, and why; send it again.",
     "status": "Print counters and lag of every partition.",
     "verify": "Fold the log again and compare every output.",
+    "metrics": "Measure predictions on the labels that came, by slice where asked.",
     "backtest": "Run the folds over files, with no broker and no store.",
     "backfill": "Load history, or what came late, into the Parquet history.",
     "demo": "Run everything on this machine and compare what was planted with what was found.",

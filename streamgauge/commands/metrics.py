@@ -1,0 +1,88 @@
+"""``streamgauge metrics PLANT``: how good predictions were on the labels that came, and where they were not."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contracts.definition import Classification, Feed
+from contracts.errors import SettingsError
+from streamgauge.commands.options import feed_option, json_option, kafka_option, plant_argument, resolve_one_feed, resolve_servers, say
+
+if TYPE_CHECKING:
+    from streamgauge.metrics.report import Slice
+
+
+@click.command("metrics")
+@plant_argument
+@feed_option
+@click.option("--by", metavar="SLICE", help="Also a table by entity, hour, version, or a category with stated values.")
+@kafka_option
+@json_option
+def command(plant: Path, feed_name: str | None, by: str | None, kafka: str | None, as_json: bool) -> None:
+    """Measure the predictions that were served on the labels that have come since, beside what anyone would predict without a model."""
+    from stream_processors.examples_reader import read_examples
+    from stream_processors.waiting import wait_for_kafka
+    from streamgauge.metrics.joined import join, slice_names, slice_of
+    from streamgauge.metrics.report import metrics, slices
+
+    feed, servers = resolve_one_feed(plant, feed_name), resolve_servers(kafka)
+    if feed.target is None:
+        raise SettingsError(f"feed '{feed.name}' has no target, so nothing is predicted; write target=Regression(...) in {plant}")
+    if by is not None and by not in slice_names(feed):
+        raise SettingsError(f"no slice '{by}'; choose from {', '.join(slice_names(feed))}")
+    wait_for_kafka(servers.kafka, say=say)
+    joined = join(feed, (example for _, example in read_examples(feed, servers.kafka)))
+    served = joined.predicted()
+    table = slices(served.losses(served.prediction), slice_of(feed, served, by)) if by and served.entity else []
+    found = {"feed": feed.name, "labels": len(joined.entity), "metrics": metrics(feed, joined), "slices": [s._asdict() for s in table]}
+    if as_json:
+        click.echo(json.dumps(_plain(found), indent=2))
+    else:
+        _show(feed, found, by, table)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _show(feed: Feed, found: dict[str, Any], by: str | None, table: list[Slice]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not found["metrics"]:
+        console.print(f"{feed.name}: {found['labels']:,} labels joined, none of them to an event that a champion predicted yet")
+        return
+    columns = [name for name in found["metrics"]["served"] if name != "confusion"]
+    measures = Table(title=f"{feed.name}: {found['labels']:,} labels joined", title_justify="left")
+    measures.add_column("prediction")
+    for column in columns:
+        measures.add_column(column.replace("_", " "), justify="right")
+    for name, values in found["metrics"].items():
+        measures.add_row(name, *(_number(values.get(column)) for column in columns))
+    console.print(measures)
+    if by is None:
+        return
+    loss = "log loss" if isinstance(feed.target, Classification) else "absolute error"
+    rows = Table(title=f"by {by}", title_justify="left")
+    for column in (by, "labels", "share", f"mean {loss}", "gap to the rest", "gain if closed"):
+        rows.add_column(column, justify="left" if column == by else "right")
+    for item in table:
+        rows.add_row(item.name, f"{item.labels:,}", f"{item.share:.1%}", *(_number(value) for value in item[3:]))
+    console.print(rows)
+
+
+def _number(value: float | int | None) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -1,0 +1,1 @@
+"""How good the predictions were: metrics and slices of joined labels."""
