@@ -1,8 +1,9 @@
 """Losses of two models on the same events: autoregressive errors with Student t(3) innovations, and the gate over many such pairs.
 
-An error is  s·u + z·v + b:  u of the model's own, v shared by both, each an autoregression of .8 with t(3) innovations; s, z, b are
+An error is  s·u + z·v + b:  u of the model's own, v shared by both, each an autoregression of .8 with t(3) innovations; s and b are
 the model's. The loss is its absolute value. The mean of it is known without simulation (`mean_absolute_error`), so that two
-models of unlike spread and bias can be given exactly the same.
+models of unlike spread and bias can be given exactly the same. A difference of losses that is itself such an autoregression, d·v,
+is made by adding its positive part to the champion's loss and its negative part to the challenger's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from scipy import integrate, optimize, stats
 
 from contracts.hashing import mix
 from online_model import batch_means, paired_test, risk_test
-from online_model.adwin import AdwinPlan, adwin_mean, reset_adwin, update_adwin
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -45,13 +45,14 @@ class GatePlan(NamedTuple):
 
 
 class Models(NamedTuple):
-    """Spread and bias of the errors of champion and challenger, and of what both share."""
+    """Spread and bias of the errors of champion and challenger, the spread of what both share, and that of a difference of losses."""
 
     champion: float
     champion_bias: float
     challenger: float
     challenger_bias: float
     shared: float = 0.0
+    difference: float = 0.0
 
 
 def mean_absolute_error(spread: float, shared: float, bias: float) -> float:
@@ -106,7 +107,7 @@ def begin(seed: int) -> tuple[NDArray[np.uint64], F64]:
     for i in range(3):
         generators[i] = mix(mix(np.uint64(seed)) + np.uint64(i))
     nothing = np.empty(_SETTLING)
-    losses(Models(0.0, 0.0, 0.0, 0.0, 1.0), generators, errors, nothing, nothing, 1.0)
+    losses(Models(0.0, 0.0, 0.0, 0.0, 1.0, 0.0), generators, errors, nothing, nothing, 1.0)
     return generators, errors
 
 
@@ -117,10 +118,11 @@ def losses(models: Models, generators: NDArray[np.uint64], errors: F64, champion
     for t in range(len(champion)):
         own = COEFFICIENT * own + draw(generators, 0)
         other = COEFFICIENT * other + draw(generators, 1)
-        if models.shared != 0.0:
+        if models.shared != 0.0 or models.difference != 0.0:
             shared = COEFFICIENT * shared + draw(generators, 2)
-        champion[t] = abs(models.champion * own + models.shared * shared + models.champion_bias)
-        challenger[t] = abs(models.challenger * other + models.shared * shared + models.challenger_bias) * factor
+        gap = models.difference * shared
+        champion[t] = abs(models.champion * own + models.shared * shared + models.champion_bias) + max(gap, 0.0)
+        challenger[t] = (abs(models.challenger * other + models.shared * shared + models.challenger_bias) + max(-gap, 0.0)) * factor
     errors[0], errors[1], errors[2] = shared, own, other
 
 
@@ -169,26 +171,3 @@ def run_risk(models: Models, seed: int, labels: int, change: int, factor: float,
             if first >= 0:
                 alarms[i] = at + first + 1
                 break
-
-
-@numba.njit(cache=True, nogil=True)
-def run_adwin(
-    models: Models, seed: int, labels: int, change: int, factor: float, plan: AdwinPlan, F: F64, W: I64, counts: I64, delays: I64
-) -> None:
-    """Alarms of ADWIN on the champion's losses that say "higher": how many before the change, and labels from it to the first after."""
-    champion, challenger = np.empty(CHUNK), np.empty(CHUNK)
-    for i in range(len(counts)):
-        generators, errors = begin(seed + i)
-        reset_adwin(F, W, 0, plan)
-        counts[i], delays[i] = 0, -1
-        for at in range(0, labels, CHUNK):
-            losses(models, generators, errors, champion, challenger, 1.0)
-            if at >= change:
-                champion *= factor
-            for t in range(CHUNK):
-                before = adwin_mean(F, W, 0, plan, 0)
-                if update_adwin(F, W, 0, plan, 0, champion[t]) and adwin_mean(F, W, 0, plan, 0) > before:
-                    if at < change:
-                        counts[i] += 1
-                    elif delays[i] < 0:
-                        delays[i] = at + t + 1 - change

@@ -64,13 +64,13 @@ def reset(state: F64) -> None:
 def update(state: F64, loss: float, time: int, offset: int) -> bool:
     """Takes the champion's loss on one event; True where the evidence has reached another decade, which is then due to be told.
 
-    `time` (event time, µs) and `offset` of the example are kept where the evidence begins to rise. Losses are ≥ 0; one that is not a
-    number counts as the largest that counts.
+    `time` (event time, µs) and `offset` of the example are kept where the evidence begins to rise. Losses are ≥ 0; one that is negative
+    or not a number counts as the largest that counts.
     """
     limit = state[LIMIT]
     if limit > 0.0:
-        loss = loss if loss < limit else limit
-    elif not abs(loss) <= HUGE:
+        loss = loss if 0.0 <= loss < limit else limit
+    elif not 0.0 <= loss <= HUGE:
         return False
     if state[RISK] == 0.0:
         _lay_down(state, loss)
