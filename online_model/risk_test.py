@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from contracts.elementary import log10
 from contracts.errors import StateError
 from online_model import batch_means
-from online_model.batch_means import blocks_of, length_of, long_enough, long_run_variance, take
+from online_model.batch_means import length_of, long_enough, long_run_variance, take
 from online_model.cell_evidence import decade
 
 F64 = NDArray[np.float64]
