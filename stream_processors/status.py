@@ -7,28 +7,48 @@ from typing import Any
 
 from contracts.definition import Feed
 from contracts.settings import Servers
-from contracts.topics import events_topic
+from contracts.topics import events_topic, topic_name
 from feature_store.partition_reader import PartitionReader
 from feature_store.redis_connection import async_client
+from stream_processors.joiner.joiner_fold import labels_place
 from stream_processors.log_ends import end_offsets
 from stream_processors.topics import describe_topics
 
 COUNTERS = ("read", "folded", "duplicate", "late", "dead_lettered", "control", "gaps", "lag")
+LABEL_COUNTERS = ("joined", "duplicate", "correction", "too_late", "unmatched", "waiting", "remarks")  # they add up to those read
 
 
 async def feed_status(feed: Feed, servers: Servers) -> dict[str, Any]:
-    """{"partitions": [...], "totals": {...}, "balanced": bool}; a partition never folded has generation 0 and only a lag."""
-    topic = events_topic(feed)
-    state = (await asyncio.to_thread(describe_topics, [topic], servers.kafka)).get(topic)
-    places = [(topic, p) for p in range(state.partitions if state else 0)]
-    ends = await asyncio.to_thread(end_offsets, places, servers.kafka)
+    """{"partitions": [...], "totals": {...}, "balanced": bool}, and with a target "labels": what they ended as.
+
+    A partition never folded has generation 0 and only a lag.
+    """
+    topic, labels = events_topic(feed), topic_name(feed, "labels")
+    found = await asyncio.to_thread(describe_topics, [topic, labels], servers.kafka)
+    places = [(topic, p) for p in range(found[topic].partitions if topic in found else 0)]
+    told = [(labels, p) for p in range(found[labels].partitions if labels in found and feed.target is not None else 0)]
+    ends = await asyncio.to_thread(end_offsets, [*places, *told], servers.kafka)
     redis = await async_client(servers.redis)
     try:
         rows = [await _partition(feed, partition, ends[topic, partition], redis) for _, partition in places]
+        ended = [await _labels(feed, partition, ends[labels, partition], redis) for _, partition in told]
     finally:
         await redis.aclose()
     totals = {name: sum(row[name] for row in rows) for name in COUNTERS}
-    return {"partitions": rows, "totals": totals, "balanced": all(row.pop("balanced") for row in rows)}
+    status = {"partitions": rows, "totals": totals, "balanced": all(row.pop("balanced") for row in rows)}
+    if feed.target is not None:
+        sums = {name: sum(row[name] for row in ended) for name in ("read", *LABEL_COUNTERS, "lag")}
+        status["labels"] = sums | {"balanced": all(row["balanced"] for row in ended)}
+    return status
+
+
+async def _labels(feed: Feed, partition: int, end: int, redis: Any) -> dict[str, Any]:
+    manifest = await PartitionReader(redis, feed.name, labels_place(partition)).manifest()
+    if manifest is None:
+        return dict.fromkeys(("read", *LABEL_COUNTERS), 0) | {"lag": end, "balanced": True}
+    counters = manifest.counters
+    row: dict[str, Any] = {name: counters[name] for name in ("read", *LABEL_COUNTERS)}
+    return row | {"lag": end - manifest.offset, "balanced": row["read"] == sum(row[name] for name in LABEL_COUNTERS)}
 
 
 async def _partition(feed: Feed, partition: int, end: int, redis: Any) -> dict[str, Any]:

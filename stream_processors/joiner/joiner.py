@@ -224,7 +224,7 @@ class Joiner:
         if self.recorded.has(label.offset, event):
             return []  # it stands there; `_end` counts it
         before = self.told.value(event, found.event_time)
-        if before == value or self.recorded.tells(event, value):
+        if before == value:
             label.repeated = True
             return []
         if before is None and found.event_time <= self.told.floor:

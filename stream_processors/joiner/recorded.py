@@ -54,7 +54,6 @@ class Recorded:
         known: Callable[[int, int], bool] = lambda label, n: False,
     ) -> None:
         self._labels: dict[int, _Label] = {}
-        self._values: dict[EventName, set[float]] = {}
         self._applied: dict[EventName, int] = {}
         for position, example in enumerate(examples):
             if known(example.label, example.n):
@@ -63,7 +62,6 @@ class Recorded:
             label = self._labels.setdefault(example.label, _Label())
             label.events.setdefault(example.event, _Pair(position, example))
             label.examples = max(label.examples, example.n + 1)
-            self._values.setdefault(example.event, set()).add(example.value)
         for offset, reason in letters:
             if not known(offset, 0):
                 self._labels.setdefault(offset, _Label()).reason = reason
@@ -91,13 +89,9 @@ class Recorded:
         found = self._labels.get(label)
         return [pair.example for pair in found.events.values()] if found else []
 
-    def tells(self, event: EventName, value: float) -> bool:
-        """Whether some example that stands there gives the event this value."""
-        return value in self._values.get(event, ())
-
     def overruled(self, event: EventName) -> None:
         """A new example for the event stands behind all that are recorded."""
-        if event in self._values:
+        if self._labels:
             self._applied[event] = 1 << 62
 
     def ended(self, label: int) -> list[RecordedExample]:
@@ -114,6 +108,5 @@ class Recorded:
                 self._applied[event] = pair.position
                 newest.append(pair.example)
         if not self._labels:
-            self._values.clear()
             self._applied.clear()
         return newest

@@ -51,6 +51,7 @@ class ScoreFollower:
         self._generations: dict[tuple[int, int], str] = {}  # (partition, generation) -> definition
         self._reading = asyncio.Lock()
         self._places: list[TopicPartition] = []
+        self._read_to: dict[TopicPartition, int] = {}  # what lies before is in the index
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, listener: Callable[[Heard], None]) -> None:
@@ -125,7 +126,8 @@ class ScoreFollower:
         while True:
             for place, records in (await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=PORTION)).items():
                 await self._take(place, records)
-            await asyncio.sleep(0)
+            for place in self._places:
+                self._read_to[place] = await self._consumer.position(place)
 
     async def _take(self, place: TopicPartition, records: list[Any]) -> None:
         scores = [s for s in self._decoded(records) if s.vector is not None and len(s.vector) == self._vector_bytes]
@@ -150,7 +152,7 @@ class ScoreFollower:
 
     async def _caught_up(self, ends: dict[TopicPartition, int]) -> None:
         told = False
-        while any([await self._consumer.position(place) < end for place, end in ends.items()]):
+        while any(self._read_to.get(place, 0) < end for place, end in ends.items()):
             if not told:
                 log.info("%s: reading the newest scores, which labels are joined to", self._feed.name)
                 told = True

@@ -69,3 +69,6 @@ def _show(name: str, status: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("all", *(f"{status['totals'][c]:,}" if c in status["totals"] else "" for c in columns[1:]))
     Console().print(table)
+    if "labels" in status:
+        counts = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in status["labels"].items() if what != "balanced")
+        Console().print(f"labels: {counts}; {'balanced' if status['labels']['balanced'] else 'NOT BALANCED'}")
