@@ -24,12 +24,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from contracts.columns import RawBatch
 from contracts.definition import Feed, Number
 from contracts.settings import Servers
 from contracts.topics import events_topic
 from feature_store.redis_connection import sync_client
-from stream_processors.decoding.batches import fetched_batch, raw_batch
+from stream_processors.decoding.batches import raw_batch
 from stream_processors.runner.clients import group_consumer, plain_producer
 from stream_processors.runner.fold_service import GC_OBJECTS, FoldService
 from stream_processors.runner.metrics import WorkerMetrics
@@ -155,17 +154,16 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 async def _fetch(servers: Servers, feed: Feed) -> float:
-    """Fetching, and putting the records into one buffer."""
+    """Fetching, up to raw batches."""
     consumer = group_consumer(servers.kafka, f"bench-fetch-{time.monotonic_ns()}", "bench")
     await consumer.start()
     consumer.subscribe([events_topic(feed)])
-    begun, count, raws = None, 0, list[RawBatch]()
+    begun, count = None, 0
     while begun is None or count < 400_000:
-        for records in (await consumer.getmany(timeout_ms=500, max_records=20_000)).values():
-            begun = begun or time.process_time()
-            count += len(records)
-            raws = [fetched_batch(records)]
-        if not raws and begun:
+        passed = await consumer.getbatches(timeout_ms=500)
+        begun = begun or (time.process_time() if passed else None)
+        count += sum(fetched.batch.n for _, fetched in passed)
+        if not passed and begun:
             break
     spent = time.process_time() - (begun or 0.0)
     await consumer.stop()

@@ -23,6 +23,10 @@ class InputError(StreamgaugeError):
     """A file or a row given by a person cannot be read; the message names file and line."""
 
 
+class UnreadableRecords(StreamgaugeError):
+    """Records on a topic cannot be opened as this installation is; the message names the topic and what to install."""
+
+
 class StateError(StreamgaugeError):
     """Stored state cannot be used: a checksum differs, a version is unknown, a layout does not fit."""
 

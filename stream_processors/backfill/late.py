@@ -33,7 +33,7 @@ from stream_processors.backtest.column_rows import join_columns, take_rows
 from stream_processors.dead_letters import read_dead_letters
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.decoding.decoder import Decoder
-from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.clients import batch_consumer
 from stream_processors.runner.switch_log import current_generation
 from stream_processors.stream_fold.fold import StreamFold
 from stream_processors.stream_fold.fold_kernel import RowOutputs
@@ -114,18 +114,18 @@ class _LateWork:
         keys = [base64.b64decode(letter.key or "") for letter in letters]
         sample = self._decoder.decode(raw_batch(range(len(letters)), [-1] * len(letters), list(keys), _originals(letters)))
         wanted = np.unique(sample.entity_hash[sample.reason == 0])
-        consumer = free_consumer(self._kafka)
+        consumer = batch_consumer(self._kafka)
         await consumer.start()
         parts: list[Columns] = []
         try:
             at = TopicPartition(topic, partition)
             start = max((await consumer.beginning_offsets([at]))[at], born)
-            async for batch in read_batches(consumer, topic, partition, start, end):
-                columns = self._decoder.decode(batch)
+            async for fetched in read_batches(consumer, topic, partition, start, end):
+                columns = self._decoder.decode(fetched.batch)
                 chosen = np.flatnonzero((columns.reason == 0) & np.isin(columns.entity_hash, wanted))
                 if len(chosen):
                     parts.append(take_rows(columns, chosen, 0)._replace(offset=columns.offset[chosen]))
-                say(f"{topic}/{partition}", int(batch.offset[-1]) + 1 - start, end - start)
+                say(f"{topic}/{partition}", fetched.next_offset - start, end - start)
         finally:
             await consumer.stop()
         lost = [i for i, letter in enumerate(letters) if letter.offset < start]

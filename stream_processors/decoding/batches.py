@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from contracts.columns import I64, U8, RawBatch
+
+GREATEST_MS = 2**62 // 1000  # a later Kafka timestamp is put down as this: in µs it would not fit, with room to add to it
+
+
+class Fetched(NamedTuple):
+    """What was passed of a partition between two offsets, start ≤ offset < next_offset, which may hold no record.
+
+    next_offset − start = records + control records + gaps, where gaps are the offsets of aborted transactions and those that
+    compaction or retention emptied.
+    """
+
+    start: int
+    next_offset: int
+    batch: RawBatch
+    control: I64  # offsets of control records, which end transactions
+    gaps: int
+
+    def cut(self, offset: int) -> tuple[Fetched, Fetched]:
+        """What lies before an offset between start and next_offset, and the rest."""
+        before, rest = self.batch.cut(offset)
+        control = int(np.searchsorted(self.control, offset))
+        gaps = offset - self.start - before.n - control
+        return (
+            Fetched(self.start, offset, before, self.control[:control], gaps),
+            Fetched(offset, self.next_offset, rest, self.control[control:], self.gaps - gaps),
+        )
 
 
 def raw_batch(
@@ -20,11 +46,16 @@ def raw_batch(
     return RawBatch(np.asarray(offsets, np.int64), np.asarray(times_us, np.int64), *_joined(keys), *_joined(values))
 
 
-def fetched_batch(records: Sequence[Any]) -> RawBatch:
-    """Consecutive records of one partition as an aiokafka consumer hands them over; its timestamps are in ms."""
-    return raw_batch(
-        [r.offset for r in records], [r.timestamp * 1000 for r in records], [r.key for r in records], [r.value for r in records]
-    )
+def plain_batch(records: Sequence[Any]) -> RawBatch:
+    """Consecutive records of one partition as aiokafka makes them, times in ms: negative, and None in old formats, where there is none."""
+    times = [-1 if r.timestamp is None or r.timestamp < 0 else min(r.timestamp, GREATEST_MS) * 1000 for r in records]
+    return raw_batch([r.offset for r in records], times, [r.key for r in records], [r.value for r in records])
+
+
+def plain_fetched(batch: RawBatch) -> Fetched:
+    """What is known where only records are handed over: from the first to the last of them, control records among the gaps."""
+    start, next_offset = int(batch.offset[0]), int(batch.offset[-1]) + 1
+    return Fetched(start, next_offset, batch, np.zeros(0, np.int64), int((np.diff(batch.offset) - 1).sum()))
 
 
 def _joined(parts: list[bytes | None]) -> tuple[U8, I64, U8]:

@@ -10,6 +10,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, UnknownError, Unsupported
 from aiokafka.helpers import create_ssl_context
 
 from contracts.settings import KafkaSettings
+from stream_processors.runner.batch_consumer import PlainConsumer, batch_consumer_class
 
 SESSION_MS = 6_000  # a dead worker's partitions wait this long; the embedded broker holds a join for half of it
 HEARTBEAT_MS = 1_500  # three chances within a session
@@ -29,9 +30,9 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     return out
 
 
-def group_consumer(settings: KafkaSettings, group: str, client: str) -> AIOKafkaConsumer:
+def group_consumer(settings: KafkaSettings, group: str, client: str) -> PlainConsumer:
     """The consumer that owns the folded partitions; offsets come from checkpoints, the group's serve lag tools only."""
-    return AIOKafkaConsumer(
+    return batch_consumer_class()(
         **connection_options(settings),
         group_id=group,
         client_id=client,
@@ -48,14 +49,22 @@ def group_consumer(settings: KafkaSettings, group: str, client: str) -> AIOKafka
 
 def free_consumer(settings: KafkaSettings) -> AIOKafkaConsumer:
     """A consumer of no group that reads committed records, for tails and switches."""
-    return AIOKafkaConsumer(
-        **connection_options(settings),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=100,
-    )
+    return AIOKafkaConsumer(**_free_options(settings))
+
+
+def batch_consumer(settings: KafkaSettings) -> PlainConsumer:
+    """The same for a log that is folded again: it hands out batches as the consumer of the folded partitions does."""
+    return batch_consumer_class()(**_free_options(settings))
+
+
+def _free_options(settings: KafkaSettings) -> dict[str, Any]:
+    return connection_options(settings) | {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
+        "max_partition_fetch_bytes": FETCH_BYTES,
+        "fetch_max_wait_ms": 100,
+    }
 
 
 def plain_producer(settings: KafkaSettings) -> AIOKafkaProducer:

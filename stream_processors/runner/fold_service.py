@@ -25,7 +25,7 @@ from contracts.errors import Fenced
 from contracts.settings import Servers
 from contracts.topics import topic_name
 from feature_store.redis_connection import async_client
-from stream_processors.decoding.batches import fetched_batch
+from stream_processors.decoding.batches import Fetched
 from stream_processors.joiner.joiner_runner import JoinerRunner
 from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer
 from stream_processors.runner.feed_runners import FeedRunners
@@ -35,7 +35,6 @@ from stream_processors.runner.partition_runner import PartitionRunner
 from stream_processors.topics import ensure_topics
 
 POLL_MS = 200  # a longer wait delays a rebalance's answer; the fetch returns as soon as there is anything
-MAX_RECORDS = 20_000  # of all partitions at once: bounds memory and the pause of a rebalance
 CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes more
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
@@ -116,33 +115,34 @@ class FoldService(mode.Service):
     async def _fold(self) -> None:
         while not self.should_stop:
             turn = self._turn
-            fetched = await self._consumer.getmany(timeout_ms=0 if self._waiting else POLL_MS, max_records=MAX_RECORDS)
+            passed = await self._consumer.getbatches(timeout_ms=0 if self._waiting else POLL_MS)
             async with self._lock:
                 if turn == self._turn and not self.should_stop:
-                    for place, records in fetched.items():
-                        if records:
-                            await self._process(place, records)
+                    for place, fetched in passed:
+                        await self._process(place, fetched)
                     await self._settle()
                     await self._checkpoint_due()
                     if self._waiting:
                         await self._take(self._waiting.pop(0))
 
-    async def _process(self, place: TopicPartition, records: list[Any]) -> None:
+    async def _process(self, place: TopicPartition, fetched: Fetched) -> None:
         runner = self.runners.get(place)
         if runner is None:
             return
         began = time.perf_counter()
-        batch = fetched_batch(records)
         gaps = runner.progress.gaps
         try:
-            outputs = await runner.process(batch)
+            outputs = await runner.process(fetched)
         except Fenced:
             await self._lost(place)
             return
         if runner.progress.gaps > gaps and gaps == 0:
-            log.warning("%s/%d: offsets without a record were passed (transactions, compaction or retention)", place.topic, place.partition)
-        self._idle.heard(place, batch, time.monotonic())
-        self.metrics.folded(runner, batch, outputs, time.perf_counter() - began)
+            log.warning(
+                "%s/%d: offsets without a record were passed (aborted transactions, compaction or retention)", place.topic, place.partition
+            )
+        if fetched.batch.n:
+            self._idle.heard(place, fetched.batch, time.monotonic())
+            self.metrics.folded(runner, fetched.batch, outputs, time.perf_counter() - began)
 
     async def _settle(self) -> None:
         """Ends labels whose events have come; reads no more of a partition while too many of it wait."""

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 
-from contracts.columns import RawBatch
 from contracts.errors import StateError
 from contracts.records import Rollout, Switch
 from feature_store.checkpoint import Checkpoint, Manifest
 from feature_store.full_copies import FullCopies
 from feature_store.partition_store import PartitionStore, Taken
+from stream_processors.decoding.batches import Fetched
 from stream_processors.log_fold import LogFold, Outputs, OutRecord, joined
 from stream_processors.models_log import ModelsLog
 from stream_processors.runner.copying import Copying
@@ -158,7 +158,8 @@ class PartitionRunner:
             return
         manifest = checkpoint.manifest
         self.fold.restore(checkpoint.chunks)
-        self.progress = Progress(generation.from_offset, manifest.offset, manifest.counters["read"], manifest.counters["gaps"])
+        kept = {name: manifest.counters[name] for name in ("read", "control", "gaps")}
+        self.progress = Progress(generation.from_offset, manifest.offset, **kept)
 
     async def _schedule_models(self, recorded: list[Recorded]) -> None:
         """Puts what owners before this one have recorded of models where they recorded it."""
@@ -211,20 +212,18 @@ class PartitionRunner:
             self._publisher.ends[at] = found.end
         self._forget_passed()
 
-    async def process(self, batch: RawBatch) -> Outputs:
-        """Folds a batch, publishes and serves what it came to. After an error the runner must be given up."""
+    async def process(self, fetched: Fetched) -> Outputs:
+        """Folds what was fetched, publishes and serves what it came to. After an error the runner must be given up."""
         if self._models is not None:
             await self._follow_models()
         now = time.monotonic()
-        edge = self._copying.due(self.progress.next_offset, int(batch.offset[-1]) + 1, now) if self._copying else None
-        if edge is None:
-            return await self._process(batch)
-        before, rest = batch.cut(edge)
-        if before.n == 0:  # offsets without a record reach beyond the edge
-            return await self._process(batch)
+        edge = self._copying.due(self.progress.next_offset, fetched.next_offset, now) if self._copying else None
+        if edge is None or edge <= fetched.start:  # retention has taken what reaches beyond the edge
+            return await self._process(fetched)
+        before, rest = fetched.cut(edge)
         outputs = await self._process(before)
         await self._copy(now)
-        return joined(outputs, await self._process(rest)) if rest.n else outputs
+        return joined(outputs, await self._process(rest)) if rest.start < rest.next_offset else outputs
 
     async def _copy(self, now: float) -> None:
         """Copies a checkpoint that is flipped here: so the copy is of an owner that was not overtaken, and of published outputs."""
@@ -234,12 +233,15 @@ class PartitionRunner:
             chunks = await asyncio.get_running_loop().run_in_executor(None, self.fold.all_chunks)
             self._copying.start(manifest, chunks, now)
 
-    async def _process(self, batch: RawBatch) -> Outputs:
-        if batch.n <= INLINE_RECORDS:
+    async def _process(self, fetched: Fetched) -> Outputs:
+        batch = fetched.batch
+        if not batch.n:
+            outputs = Outputs()
+        elif batch.n <= INLINE_RECORDS:
             outputs = self.fold.fold(batch)
         else:
             outputs = await asyncio.get_running_loop().run_in_executor(None, self.fold.fold, batch)
-        self.progress.advance(batch)
+        self.progress.advance(fetched)
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
         await asyncio.gather(self._publisher.publish(records), self._serve(outputs))
@@ -287,11 +289,7 @@ class PartitionRunner:
         """
         if not self.changed:
             return None
-        counters = self.fold.counters() | {
-            "read": self.progress.read,
-            "gaps": self.progress.gaps,
-            "start_offset": self.progress.start_offset,
-        }
+        counters = self.fold.counters() | self.progress.counters() | {"start_offset": self.progress.start_offset}
         manifest = Manifest(
             generation=self.generation,
             offset=self.progress.next_offset,

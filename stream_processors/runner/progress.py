@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from contracts.columns import RawBatch
+from stream_processors.decoding.batches import Fetched
 
 
 class Progress:
-    """Counts records read and offsets without a record since the generation began, from the offsets themselves.
+    """Counts records read, control records and gaps since the generation began, each on its own (`Fetched` says what is which).
 
-    `gaps` are offsets that were handed out as no record: control records of transactions, what compaction or retention
-    removed. With the plain reader control records cannot be told from the others, and stand among the gaps.
+    Offsets between two fetches are gaps, too: retention removed them before they were read.
     """
 
-    def __init__(self, start_offset: int, next_offset: int, read: int = 0, gaps: int = 0) -> None:
+    def __init__(self, start_offset: int, next_offset: int, read: int = 0, control: int = 0, gaps: int = 0) -> None:
         self.start_offset = start_offset
         self.next_offset = next_offset
         self.read = read
+        self.control = control
         self.gaps = gaps
 
-    def advance(self, batch: RawBatch) -> None:
-        """Notes a batch as read.
+    def advance(self, fetched: Fetched) -> None:
+        """Notes what was passed.
 
         Raises:
-            ValueError: it does not lie behind what was read before.
+            ValueError: it does not lie behind what was passed before.
         """
-        first, last = int(batch.offset[0]), int(batch.offset[-1])
-        if first < self.next_offset:
-            raise ValueError(f"offset {first} read again after {self.next_offset - 1}")
-        self.gaps += last + 1 - self.next_offset - batch.n
-        self.read += batch.n
-        self.next_offset = last + 1
+        if fetched.start < self.next_offset:
+            raise ValueError(f"offset {fetched.start} read again after {self.next_offset - 1}")
+        self.read += fetched.batch.n
+        self.control += len(fetched.control)
+        self.gaps += fetched.gaps + fetched.start - self.next_offset
+        self.next_offset = fetched.next_offset
+
+    def counters(self) -> dict[str, int]:
+        """What a checkpoint keeps of it."""
+        return {"read": self.read, "control": self.control, "gaps": self.gaps}
 
     def balanced(self, counters: dict[str, int]) -> bool:
-        """Whether the four outcomes add up to the records read, and records and gaps to the offsets passed."""
+        """Whether the four outcomes add up to the records read, and records, control records and gaps to the offsets passed."""
         ended = sum(counters[name] for name in ("folded", "duplicate", "late", "dead_lettered"))
-        return ended == self.read and self.next_offset - self.start_offset == self.read + self.gaps
+        return ended == self.read and self.next_offset - self.start_offset == self.read + self.control + self.gaps

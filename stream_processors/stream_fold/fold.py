@@ -78,7 +78,7 @@ class StreamFold(LogFold):
 
     def fold(self, batch: RawBatch) -> Outputs:
         """Decodes and folds; batches may be cut anywhere, and are cut where another placement of models begins."""
-        edge = self.predictions.next_offset(int(batch.offset[-1]))
+        edge = self.predictions.next_offset(int(batch.offset[-1])) if batch.n else None
         if edge is None:
             return self.fold_columns(self.decoder.decode(batch), batch)
         before, rest = batch.cut(edge)

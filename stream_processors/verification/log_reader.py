@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
+import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from contracts.columns import RawBatch
 from contracts.definition import Feed
 from contracts.errors import NotCheckable, ServerUnavailable
 from contracts.settings import KafkaSettings
 from contracts.topics import events_topic, topic_name
-from stream_processors.decoding.batches import fetched_batch
+from stream_processors.decoding.batches import Fetched, raw_batch
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import Models
+from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.clients import free_consumer
 from stream_processors.runner.published import id_of
 from stream_processors.runner.switch_log import Recorded, decoded_switch, valid_switches
@@ -23,7 +24,9 @@ from stream_processors.topics import describe_topics
 from stream_processors.verification.comparison import Published
 
 PORTION = 5_000  # records: some megabytes in memory, whatever the length of the log
+WAIT_MS = 200
 READ_TIMEOUT = 60.0  # seconds without a record; an open transaction is ended by the broker before
+Drawn = TypeVar("Drawn")
 
 
 async def read_portions(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, end: int) -> AsyncIterator[list[Any]]:
@@ -33,6 +36,41 @@ async def read_portions(consumer: AIOKafkaConsumer, topic: str, partition: int, 
         ServerUnavailable: the broker stopped handing them out.
     """
     place = TopicPartition(topic, partition)
+
+    async def draw() -> list[list[Any]]:
+        return list((await consumer.getmany(place, timeout_ms=WAIT_MS, max_records=PORTION)).values())
+
+    async for records in _read_on(consumer, place, start, end, draw):
+        if wanted := [r for r in records if r.offset < end]:
+            yield wanted
+
+
+async def read_batches(consumer: PlainConsumer, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Fetched]:
+    """The same as a fold gets it, with what the offsets passed hold besides records; the last ends at `end`.
+
+    Raises:
+        ServerUnavailable: the broker stopped handing them out.
+        UnreadableRecords: as `getbatches`.
+    """
+    place = TopicPartition(topic, partition)
+
+    async def draw() -> list[Fetched]:
+        return [fetched for _, fetched in await consumer.getbatches(place, timeout_ms=WAIT_MS)]
+
+    at = start
+    async for fetched in _read_on(consumer, place, start, end, draw):
+        if fetched.start < end:
+            wanted = fetched.cut(end)[0] if fetched.next_offset > end else fetched
+            at = wanted.next_offset
+            yield wanted
+    if at < end:  # the plain way ends with the last record, whatever else was passed
+        yield Fetched(at, end, raw_batch([], [], [], []), np.zeros(0, np.int64), end - at)
+
+
+async def _read_on(
+    consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int, draw: Callable[[], Awaitable[list[Drawn]]]
+) -> AsyncIterator[Drawn]:
+    """What `draw` takes from the consumer, one after another, until its position has reached `end`."""
     position = start
     if position >= end:
         return
@@ -41,21 +79,17 @@ async def read_portions(consumer: AIOKafkaConsumer, topic: str, partition: int, 
     loop = asyncio.get_running_loop()
     last = loop.time()
     while position < end:
-        fetched = (await consumer.getmany(place, timeout_ms=200, max_records=PORTION)).get(place, [])
+        drawn = await draw()
         moved = await consumer.position(place)
         if moved > position:
             position, last = moved, loop.time()
-        if records := [r for r in fetched if r.offset < end]:
-            yield records
+        for one in drawn:
+            yield one
             last = loop.time()  # the caller's time is not the broker's: a first fold may compile kernels for minutes
         if loop.time() - last > READ_TIMEOUT:
-            raise ServerUnavailable(f"{topic} partition {partition}: no record from offset {position} on within {READ_TIMEOUT:.0f} s")
-
-
-async def read_batches(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, end: int) -> AsyncIterator[RawBatch]:
-    """The same as batches for a fold."""
-    async for records in read_portions(consumer, topic, partition, start, end):
-        yield fetched_batch(records)
+            raise ServerUnavailable(
+                f"{place.topic} partition {place.partition}: no record from offset {position} on within {READ_TIMEOUT:.0f} s"
+            )
 
 
 def as_published(records: list[Any], prefix: str, first: int, end: int) -> list[Published]:

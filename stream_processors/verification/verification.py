@@ -17,7 +17,7 @@ from feature_store.checkpoint import Checkpoint
 from feature_store.history_files import HistoryFiles, ScoreFile
 from feature_store.partition_reader import PartitionReader
 from stream_processors.models_log import Models
-from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.clients import batch_consumer
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.switch_log import Recorded, current_generation, model_switches
@@ -85,7 +85,7 @@ class _Verifier:
         self._history = history
         self._files: list[ScoreFile] = []
         self._compared = [0, 0]  # files that are the same, and others
-        self._source = free_consumer(kafka)
+        self._source = batch_consumer(kafka)
         self._recorded: list[Recorded] = []
         self._models = Models()
 
@@ -117,9 +117,9 @@ class _Verifier:
         files = HistoryComparison(place, generation, self._history, self._files, progress.start_offset, end)
         name = f"{place.topic}/{place.partition}"
         try:
-            async for batch in read_batches(self._source, place.topic, place.partition, progress.start_offset, end):
-                records = fold.fold(batch).records
-                progress.advance(batch)
+            async for fetched in read_batches(self._source, place.topic, place.partition, progress.start_offset, end):
+                records = fold.fold(fetched.batch).records if fetched.batch.n else {}
+                progress.advance(fetched)
                 for kind, output in outputs.items():
                     await output.expect(records.get(kind, []))
                 files.expect(records.get("scores", []))

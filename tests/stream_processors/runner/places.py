@@ -20,7 +20,8 @@ from contracts.topics import events_topic, topic_name
 from feature_store.redis_connection import async_client
 from producers.sender import Sender
 from stream_processors.log_ends import end_offset
-from stream_processors.runner.clients import free_consumer, has_transactions, plain_producer
+from stream_processors.runner.batch_consumer import PlainConsumer
+from stream_processors.runner.clients import batch_consumer, free_consumer, has_transactions, plain_producer
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.partition_runner import PartitionRunner
 from stream_processors.topics import ensure_topics
@@ -59,6 +60,7 @@ class Shell(NamedTuple):
     servers: Servers
     runners: FeedRunners
     consumer: AIOKafkaConsumer
+    source: PlainConsumer
     redis: Redis
     producer: AIOKafkaProducer
     transactions: bool
@@ -72,11 +74,11 @@ class Shell(NamedTuple):
         place = runner.place
         if end is None:
             end = await end_offset(self.consumer, TopicPartition(place.topic, 0))
-        async for batch in read_batches(self.consumer, place.topic, 0, runner.progress.next_offset, end):
-            while batch.n > PORTION:
-                portion, batch = batch.cut(int(batch.offset[PORTION]))
+        async for fetched in read_batches(self.source, place.topic, 0, runner.progress.next_offset, end):
+            while fetched.batch.n > PORTION:
+                portion, fetched = fetched.cut(int(fetched.batch.offset[PORTION]))
                 await runner.process(portion)
-            await runner.process(batch)
+            await runner.process(fetched)
 
     async def on_topic(self, kind: str) -> list[Any]:
         """Every committed record of an output topic, which has one partition."""
@@ -99,17 +101,19 @@ async def shell(servers: Servers, feed: Feed, history: str | None = None) -> Asy
     """Clients of one worker for one feed, which keeps full copies under the URL `history`; ends them all."""
     found = await asyncio.to_thread(ensure_topics, feed, servers.kafka)
     redis = await async_client(servers.redis)
-    producer, consumer = plain_producer(servers.kafka), free_consumer(servers.kafka)
+    producer, consumer, source = plain_producer(servers.kafka), free_consumer(servers.kafka), batch_consumer(servers.kafka)
     await producer.start()
     await consumer.start()
+    await source.start()
     transactions = await has_transactions(servers.kafka)
     ids = {s.name: s.topic_id for s in found.topics.values()}
     runners = FeedRunners(feed, servers.kafka, redis, producer, transactions, ids, history)
     await runners.start()
     try:
-        yield Shell(feed, servers, runners, consumer, redis, producer, transactions)
+        yield Shell(feed, servers, runners, consumer, source, redis, producer, transactions)
     finally:
         await runners.stop()
         await consumer.stop()
+        await source.stop()
         await producer.stop()
         await redis.aclose()
