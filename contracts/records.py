@@ -133,7 +133,7 @@ class RetrainRequest(msgspec.Struct, kw_only=True):
     incident: str
     reason: str
     event_time: int
-    from_offset: dict[str, int]  # partition -> first offset of the changed data
+    from_offset: dict[str, int]  # partition of events, or "examples" -> first offset of the changed data
     pin: DatasetPin
 
 

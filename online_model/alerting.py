@@ -101,12 +101,12 @@ class Outbox:
         self.out.append((self.offset, request))
 
     def _changed_from(self, incident: Incident) -> dict[str, int]:
-        """Partition -> first offset of the change; excursions from long before the incident do not date it."""
+        """Partition, or the examples' log -> first offset of the change; excursions from long before the incident do not date it."""
         first: dict[int, int] = {}
         for cell in self.state.member_cells(incident):
             if cell.since >= incident.first_seen - self.state.spans.common:
                 first[cell.partition] = min(cell.since_offset, first.get(cell.partition, cell.since_offset))
-        return {str(partition): offset for partition, offset in sorted(first.items())}
+        return {"examples" if partition < 0 else str(partition): offset for partition, offset in sorted(first.items())}
 
     def _entities(self, incident: Incident) -> list[str]:
         return self.state.affected(incident) if incident.entity is None else [incident.entity]
