@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from contracts.definition import Feed, Regression
-from contracts.durations import MINUTE, SECOND
+from contracts.durations import SECOND
 from contracts.event_time import format_event_time
 from contracts.records import DeadLetter, Example, Score
 from contracts.settings import Servers
@@ -243,6 +243,3 @@ def test_scores_of_another_definition_are_not_joined(servers: Servers) -> None:
             await runner.release()
 
     asyncio.run(scenario())
-
-
-assert MINUTE
