@@ -26,7 +26,7 @@ class Redriven(NamedTuple):
     """What became of the dead letters since the last redrive."""
 
     sent: int
-    late: int  # left to backfill: they would be late again
+    late: int  # left to backfill: they would be late again, or their labels too late
     gone: int  # the original is no longer in Kafka, and the letter holds only a part of it
 
 
@@ -44,7 +44,9 @@ def read_dead_letters(feed: Feed, kafka: KafkaSettings) -> Iterator[DeadLetter]:
 
 
 def redrive_dead_letters(feed: Feed, kafka: KafkaSettings) -> Redriven:
-    """Sends each original since the last redrive as a new record; its position is that of a consumer group of its own.
+    """Sends each original since the last redrive as a new record on the log that it came from, events or labels.
+
+    The redrive's position is that of a consumer group of its own.
 
     The position moves on only after the record was acknowledged; a crash between the two sends it again, which the fold
     tells as a duplicate.
@@ -59,14 +61,16 @@ def redrive_dead_letters(feed: Feed, kafka: KafkaSettings) -> Redriven:
             place = TopicPartition(topic, partition)
             position = letters.committed(place)
             for offset, letter in _letters(letters, place, end_offsets([place], kafka)[place], position):
-                if letter.reason == "late":
+                if letter.reason in ("late", "label_too_late"):
                     late += 1
                 elif (original := _original(originals, letter, kafka)) is None:
                     gone += 1
                 else:
                     mark = f"{letter.topic}/{letter.partition}/{letter.offset}".encode()
                     key = None if letter.key is None else base64.b64decode(letter.key)
-                    producer.send(events_topic(feed), key=key, value=original, headers=[(REDRIVEN_HEADER, mark)]).get()
+                    # labels of one event must meet in one partition, wherever their sender's partitioner put them
+                    to = (letter.topic, letter.partition) if letter.topic == topic_name(feed, "labels") else (events_topic(feed), None)
+                    producer.send(to[0], partition=to[1], key=key, value=original, headers=[(REDRIVEN_HEADER, mark)]).get()
                     sent += 1
                 letters.commit({place: OffsetAndMetadata(offset + 1, "", -1)})
         return Redriven(sent, late, gone)

@@ -17,8 +17,10 @@ from stream_processors.archive.score_decoding import ScoreRecord
 from stream_processors.joiner.labels import ScoreName
 
 CAPACITY = 1 << 19
-"""Scores remembered of each partition, 40 bytes each: an hour and a half at 100 readings a second. Fewer would make more
+"""Scores remembered of each partition: an hour and a half at 100 readings a second. Fewer would make more
 labels too late, more would be read again at each start."""
+
+SCORE_BYTES = 40  # of a score in the index; entities add some hundred bytes each
 
 
 class Found(NamedTuple):
@@ -158,9 +160,9 @@ class _Partition:
         if at <= self.last:
             return False
         number = self._base + len(self._offsets)
-        again = self._first_of(record.offset, time, number) is not None
         if record.generation != self.last[0]:
             self._generations.append((record.generation, number))
+        again = len(self._generations) > 1 and self._first_of(record.offset, time, number) is not None
         if self.first == (-1, -1):
             self.first = at
             self.floor = -1 if self.whole else time

@@ -49,6 +49,20 @@ def test_the_definition_of_the_readme_is_understood(tmp_path):
     assert all(row["log10_threshold"] > 0 for row in found["budget"].values())
 
 
+def test_a_target_shows_what_joining_holds(tmp_path):
+    """Bounds of the joiner's memory appear with a target, grow with the partitions, and do not depend on the rate."""
+
+    def sizes(text: str, *options: str) -> dict[str, int]:
+        return json.loads(command(["check", plant(tmp_path, text), "--json", *options]).out)["feeds"]["pumps"]["bytes"]
+
+    text = ISSUE.replace("import Category, Feed, Number", "import Category, Feed, Number, Regression")
+    text = text.replace("windows=", 'target=Regression("power"),\n    partitions=2,\n    windows=')
+    bounds = ("labels_waiting_at_most", "labels_remembered_at_most", "scores_indexed_at_most", "scores_in_memory_at_most")
+    assert not set(bounds) & sizes(ISSUE).keys()
+    two, four = sizes(text), sizes(text.replace("partitions=2", "partitions=4"), "--rate", "10000")
+    assert [four[name] / two[name] for name in bounds] == [2, 2, 2, 1]
+
+
 def test_sizes_follow_rate_and_entities(tmp_path):
     """Twice the rate costs twice the bytes a day, twice the entities twice the state, and thinner logging costs less."""
     path = plant(tmp_path, ISSUE)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from aiokafka import TopicPartition
 
 from contracts.definition import Feed, Regression
-from contracts.durations import MINUTE, SECOND
+from contracts.durations import SECOND
 from contracts.event_time import format_event_time
 from contracts.records import DeadLetter, Example, Score
 from contracts.settings import Servers
@@ -21,7 +23,10 @@ from contracts.topics import topic_name
 from producers.sender import Sender
 from stream_processors.archive.score_decoding import vector_of
 from stream_processors.joiner.joiner_runner import JoinerRunner
+from stream_processors.runner.fold_service import FoldService
+from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.status import feed_status
+from stream_processors.topics import ensure_topics
 from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
 from tests.stream_processors.stream_fold.streams import START, Log
 
@@ -81,6 +86,15 @@ def pairs(found: list[Example]) -> list[tuple[int, int, float]]:
 
 def at(i: int) -> str:
     return format_event_time(START + i * SECOND)
+
+
+async def eventually(done: Callable[[], bool]) -> None:
+    """Waits for what a service does by itself."""
+    async with asyncio.timeout(60):
+        while True:
+            if done():
+                return
+            await asyncio.sleep(0.05)
 
 
 def all_kinds(feed: Feed) -> list[dict[str, Any] | bytes]:
@@ -221,6 +235,43 @@ def test_old_records_are_read_from_kafka_again(servers: Servers) -> None:
     asyncio.run(scenario())
 
 
+def test_a_worker_reads_no_more_while_too_many_labels_wait(stack: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels without events stop their partition at the limit and nothing is given up; with the events all of them are joined."""
+    monkeypatch.setattr("stream_processors.joiner.joiner_runner.LIMIT", 10)
+    feed = feed_of("full")
+    ensure_topics(feed, stack.kafka)
+    truths = [{"entity": f"pump-{i % 2}", "event_time": at(i), "value": i} for i in range(60)]
+
+    async def scenario() -> None:
+        service = FoldService([feed], stack, "full", WorkerMetrics())
+        await service.start()
+        place = TopicPartition(topic_name(feed, "labels"), 0)
+        try:
+            await eventually(lambda: place in service.runners)
+            runner = service.runners[place]
+            await asyncio.to_thread(tell, stack, feed, truths[:20])
+            await eventually(lambda: runner.fold.counters()["waiting"] == 20)
+            await eventually(lambda: place in service._full)
+            await asyncio.to_thread(tell, stack, feed, truths[20:])
+            turns = [0]
+            settle = runner.settle
+
+            async def counted() -> bool:
+                turns[0] += 1
+                return await settle()
+
+            runner.settle = counted
+            await eventually(lambda: turns[0] >= 5)  # each after a fetch of all that is not paused
+            assert runner.progress.read == 20
+            await asyncio.to_thread(send, stack, feed, readings(0, 200))
+            await eventually(lambda: runner.fold.counters()["joined"] == 60)
+            assert not service._full
+        finally:
+            await service.stop()
+
+    asyncio.run(scenario())
+
+
 def test_scores_of_another_definition_are_not_joined(servers: Servers) -> None:
     """A vector that was made by another definition is not an example for this one: its label is unmatched."""
     feed = feed_of("other")
@@ -243,6 +294,3 @@ def test_scores_of_another_definition_are_not_joined(servers: Servers) -> None:
             await runner.release()
 
     asyncio.run(scenario())
-
-
-assert MINUTE
