@@ -14,7 +14,7 @@ from online_model.budget import shares, thresholds
 from online_model.river_adapter import make_river_model
 from stream_processors.joiner import score_follower, score_index, told, waiting
 from stream_processors.joiner.joiner_runner import EVENTS
-from stream_processors.runner.fold_service import MAX_RECORDS
+from stream_processors.runner.batch_consumer import MAX_RECORDS
 from stream_processors.stream_fold.fold_plan import plan_fold, row_words, statistics_per_entity
 
 WEEK_SECONDS = 7 * 86_400
