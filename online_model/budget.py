@@ -37,9 +37,7 @@ SHARES: dict[str, Share] = {
     "consistency": Share(5, "keys and categories do not change by chance"),
 }
 LEARNING_SHARES: dict[str, Share] = {
-    "concept": Share(10, "one statistic, on labels that come late: what is lost by its threshold, users lose in wrong predictions"),
-    "prediction": Share(5, "one statistic an entity; what moves predictions mostly shows in the readings first"),
-    "skew": Share(5, "what is served differs from what was trained on for a reason, and then at once"),
+    "concept": Share(20, "one statistic, on labels that come late: what is lost by its threshold, users lose in wrong predictions"),
 }  # of a feed with a target; the others then have four fifths of what they have without
 ENTITY_PERCENT = 80  # of a share goes to single entities, the rest to common causes, which have far fewer statistics
 DEFAULT_READINGS_A_WEEK = 1_000_000_000  # of each source's statistics, before a rate is known: 1,650 a second

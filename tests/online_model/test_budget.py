@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
+from contracts.definition import Feed, Number, Regression
 from contracts.durations import DAY, HOUR, MINUTE, WEEK
 from contracts.records import Alert, Evidence
-from online_model.budget import SHARES, PartitionRate, feed_rate, feed_wide_thresholds, thresholds
+from online_model.budget import SHARES, PartitionRate, feed_rate, feed_wide_thresholds, shares, thresholds
 from online_model.judge import Judge
 from tests.online_model.evidence_log import START, pumps
 
@@ -18,6 +19,9 @@ CELLS = {"drift": 5.0, "anomaly": 5.0, "stuck": 5.0, "missing": 5.0, "range": 2.
 def test_the_shares_spend_no_more_than_the_budget() -> None:
     """They sum to one, and every source has one and a reason."""
     assert sum(share.percent for share in SHARES.values()) == 100
+    learning = shares(Feed("f", entity="e", time="t", fields=[Number("x")], target=Regression("y")))
+    assert sum(share.percent for share in learning.values()) == 100
+    assert set(learning) == {*SHARES, "concept"}
     assert all(share.percent > 0 and share.reason for share in SHARES.values())
 
 
