@@ -4,8 +4,8 @@ Both models are scored on the same events; the test takes their losses pair by p
 at after every pair. It is testing by betting (Waudby-Smith & Ramdas 2023, "Estimating means of bounded random variables by
 betting", JRSS B; Choe & Ramdas 2023, "Comparing sequential forecasters", for paired losses): wealth begins at 1 and stakes a
 part of itself on the sum x of a block of differences champion − challenger. While E x ≤ 0 wealth has no tendency to grow, so it
-reaches 1 / level with a chance of at most the level, ever (Ville 1939). No variance has to be right for that, and skewness
-costs nothing: E(1 + λx) ≤ 1 whatever the shape of x. The variance only sets the stakes, and with them how fast a gain shows.
+reaches 1 / level with a chance of at most the level, ever (Ville 1939). No variance has to be right for that: E(1 + λx) ≤ 1
+whatever the shape of x. The variance only sets the stakes, and with them how fast a gain shows.
 
 * Dependence. Errors of neighbouring events are alike, so a block's sum can be foreseen a little from the block before it. Both
   the stake and the wealth of which it is a part are those of *one block earlier*:  W_j = W_{j−1} + λ_{j−1}·W_{j−2}·x_j. To second
@@ -18,7 +18,8 @@ costs nothing: E(1 + λx) ≤ 1 whatever the shape of x. The variance only sets 
 
 What it rests on: given what was known one whole block ago, held losses are equal on average where the models are equally good.
 A mean that swings slowly (a daily cycle of "who is better") is no such thing, unless a block is longer than the swing. Where
-the challenger has the heavier tail, holding takes more off it than off the champion; `benchmarks.gate` measures what is left.
+the challenger has the heavier tail, holding takes more off it than off the champion, and a block may take more than all the wealth,
+of which LEFT is given back; `benchmarks.gate` measures what these come to (docs/learning.md).
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from numpy.typing import NDArray
 
 from contracts.elementary import log, log10
 from contracts.errors import ModelError, StateError
-from online_model import batch_means
+from online_model import batch_means, held_losses
 from online_model.batch_means import blocks_of, length_of, long_enough, long_run_variance, take
+from online_model.held_losses import first_size, held
 
 F64 = NDArray[np.float64]
 
@@ -44,7 +46,6 @@ BOLDEST = 0.25  # standard deviations of a block: stakes beyond it are lost on o
 FIRST_BLOCKS = 16  # seen before the first stake: σ² of fewer is chance
 CAUTION = 4096.0  # m²·CAUTION / n is added to σ²: heavy tails show late, and a stake laid on too small a σ² loses half its wealth
 RESTARTS = 200.0  # blocks; until then each block brings as much new wealth (half of all), later ever less, so that it sums to one
-HUGE = 1e100  # a loss beyond it, or none, is passed over while there is no limit: its square would leave the numbers
 LEFT = 0.01  # of the wealth is left by a block that would take more than all
 LEAST = 1e-100  # wealth that is 0 could never come back, and has no logarithm
 
@@ -52,7 +53,8 @@ LEAST = 1e-100  # wealth that is 0 could never come back, and has no logarithm
 CHAMPION, CHAMPION_SQUARES, LIMIT, LENGTH, SUM, BLOCKS, PEAK, RESTARTING = range(8)
 WEALTH, BEFORE, STAKE, NEXT_STAKE = 8, 10, 12, 14  # a pair each, by STAKES
 BATCHES = 16
-WORDS = BATCHES + batch_means.WORDS
+FIRSTS = BATCHES + batch_means.WORDS
+WORDS = FIRSTS + held_losses.WORDS
 _N, _TOTAL = BATCHES + batch_means.COUNT, BATCHES + batch_means.TOTAL
 _BYTES = np.dtype("<f8")
 
@@ -62,7 +64,7 @@ _CONFIDENCE_TIME = 5000.0  # labels at which the confidence sequence is narrowes
 class Comparison(NamedTuple):
     """What the test says to people. Losses are held ones (HOLD), differences champion − challenger: above 0 the challenger is better."""
 
-    labels: int
+    labels: int  # that count: the first 16 only say how large losses are
     champion_loss: float  # means
     challenger_loss: float
     difference: float
@@ -94,12 +96,6 @@ def reset(state: F64, restarting: bool) -> None:
     state[PEAK] = begin
 
 
-@numba.njit(cache=True, nogil=True)
-def _held(loss: float, limit: float) -> float:
-    """The loss as it counts; what is no loss at all counts as the limit, so that nonsense never makes a model look good."""
-    return loss if 0.0 <= loss < limit else limit
-
-
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def update(state: F64, champion_loss: float, challenger_loss: float) -> float:
     """Takes the losses of both models on one event, and returns the e-value.
@@ -107,17 +103,18 @@ def update(state: F64, champion_loss: float, challenger_loss: float) -> float:
     Losses are ≥ 0 (absolute error, log loss, 0 or 1). One that is negative or not a number counts as the largest that counts.
     """
     limit = state[LIMIT]
-    if limit > 0.0:
-        champion_loss, challenger_loss = _held(champion_loss, limit), _held(challenger_loss, limit)
-    elif not (0.0 <= champion_loss <= HUGE and 0.0 <= challenger_loss <= HUGE):
+    if limit == 0.0:
+        state[LIMIT] = HOLD * first_size(state, FIRSTS, champion_loss)
         return e_value(state)
+    champion_loss, challenger_loss = held(champion_loss, limit), held(challenger_loss, limit)
     state[CHAMPION] += champion_loss
     state[CHAMPION_SQUARES] += champion_loss * champion_loss
     state[SUM] += champion_loss - challenger_loss
     take(state, BATCHES, champion_loss - challenger_loss)
     n = int(state[_N])
     if n % batch_means.SHORTEST == 0:
-        state[LIMIT] = HOLD * np.sqrt(state[CHAMPION_SQUARES] / n)
+        if state[CHAMPION_SQUARES] > 0.0:
+            state[LIMIT] = HOLD * np.sqrt(state[CHAMPION_SQUARES] / n)
         if n % length_of(int(state[LENGTH])) == 0:
             _end_block(state)
     return e_value(state)
@@ -231,9 +228,14 @@ def paired_test_from_bytes(data: bytes) -> F64:
     if len(data) != 8 * WORDS:
         raise StateError(f"gate: {len(data)} bytes where a paired test has {8 * WORDS}; fold the examples anew")
     state = np.frombuffer(data, _BYTES).astype(np.float64)
-    whole = (state[LENGTH], state[BLOCKS], state[_N])
+    whole = (state[LENGTH], state[BLOCKS], state[_N], state[FIRSTS])
     if not np.isfinite(state).all() or any(number != int(number) or number < 0 for number in whole):
         raise StateError("gate: a stored paired test holds numbers that are none or no counts; fold the examples anew")
-    if not state[LENGTH] < batch_means.LEVELS or state[RESTARTING] not in (0.0, 1.0) or (state[WEALTH:STAKE] < 0.0).any():
+    if (
+        not state[LENGTH] < batch_means.LEVELS
+        or not state[FIRSTS] < held_losses.FIRST
+        or state[RESTARTING] not in (0.0, 1.0)
+        or (state[WEALTH:STAKE] < 0.0).any()
+    ):
         raise StateError("gate: a stored paired test has an unknown block length or a wealth below 0; fold the examples anew")
     return state

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from contracts.elementary import log10
 from contracts.errors import StateError
-from online_model import batch_means
+from online_model import batch_means, held_losses
 from online_model.batch_means import length_of, long_enough, long_run_variance, take
 from online_model.cell_evidence import decade
+from online_model.held_losses import first_size, held
 
 F64 = NDArray[np.float64]
 
@@ -33,14 +34,14 @@ TOLERANCE = 0.05  # a rise of the risk that is nobody's business
 STAKES = (0.15, 0.45)  # λ; the small one sees a rise by a fifth, the large one a doubling within some blocks. Below ½: see `_bet`
 HOLD = 20.0  # times the reference's mean
 MOST = 5.0  # times r: one block multiplies M by 2.8 at the most
-HUGE = 1e100  # a loss beyond it, or none, is passed over while there is no mean to hold it to
 CAP = 1e20  # of M, as in `e_detector`
 
 # Words of the state.
 RISK, LIMIT, LENGTH, SUM, OPEN, TOP, MEAN, SINCE, SINCE_OFFSET, RUN, RUN_SUM = range(11)
 M, BEFORE = 11, 13  # a pair each, by STAKES
 BATCHES = 15  # of the reference
-WORDS = BATCHES + batch_means.WORDS
+FIRSTS = BATCHES + batch_means.WORDS
+WORDS = FIRSTS + held_losses.WORDS
 _N, _TOTAL = BATCHES + batch_means.COUNT, BATCHES + batch_means.TOTAL
 _BYTES = np.dtype("<f8")
 
@@ -68,10 +69,10 @@ def update(state: F64, loss: float, time: int, offset: int) -> bool:
     or not a number counts as the largest that counts.
     """
     limit = state[LIMIT]
-    if limit > 0.0:
-        loss = loss if 0.0 <= loss < limit else limit
-    elif not 0.0 <= loss <= HUGE:
+    if limit == 0.0:
+        state[LIMIT] = HOLD * first_size(state, FIRSTS, loss)
         return False
+    loss = held(loss, limit)
     if state[RISK] == 0.0:
         _lay_down(state, loss)
         return False
@@ -104,9 +105,9 @@ def _lay_down(state: F64, loss: float) -> None:
     n = int(state[_N])
     mean = state[_TOTAL] / n
     if n % batch_means.SHORTEST == 0:
-        state[LIMIT] = HOLD * mean
+        state[LIMIT] = HOLD * mean if mean > 0.0 else state[LIMIT]
         state[LENGTH] = float(long_enough(state, BATCHES, int(state[LENGTH])))
-    if n >= REFERENCE and mean > 0.0:
+    if n >= REFERENCE:  # of losses that are all 0 the risk stays 0, and the reference goes on
         error = np.sqrt(long_run_variance(state, BATCHES, int(state[LENGTH])) / n)
         state[RISK] = (mean + ERRORS * error) * (1.0 + TOLERANCE)
 
@@ -168,9 +169,9 @@ def risk_test_from_bytes(data: bytes) -> F64:
     if len(data) != 8 * WORDS:
         raise StateError(f"risk test: {len(data)} bytes where one has {8 * WORDS}; fold the examples anew")
     state = np.frombuffer(data, _BYTES).astype(np.float64)
-    whole = (state[LENGTH], state[OPEN], state[_N], state[TOP])
+    whole = (state[LENGTH], state[OPEN], state[_N], state[TOP], state[FIRSTS])
     if not np.isfinite(state).all() or any(number != int(number) or number < 0 for number in whole):
         raise StateError("risk test: stored numbers are none or no counts; fold the examples anew")
-    if state[LENGTH] >= batch_means.LEVELS or state[TOP] > 21 or (state[M:BATCHES] < 0.0).any():
+    if state[LENGTH] >= batch_means.LEVELS or state[FIRSTS] >= held_losses.FIRST or state[TOP] > 21 or (state[M:BATCHES] < 0.0).any():
         raise StateError("risk test: an unknown block length, decade or wealth; fold the examples anew")
     return state

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.paired_losses import GatePlan, Models, bias_for, mean_absolute_error, run_gate
 from contracts.errors import ModelError, StateError
+from online_model import held_losses
 from online_model import paired_test as gate
 
 MEAN = mean_absolute_error(1.0, 0.0, 0.0)
@@ -108,6 +109,25 @@ def test_one_wild_event_of_the_champion_decides_nothing(wild: float) -> None:
         assert hit[gate.PEAK] < 3.0 * plain[gate.PEAK]
 
 
+@pytest.mark.parametrize("at", [0, 5, 100, 600])
+def test_one_wild_event_does_not_blind_the_gate(at: int) -> None:
+    """With it, on either side or both, a halved loss takes at most twice as many labels."""
+    champion, challenger = autoregressive_losses(20_000, 0.5)
+    plain = gate.update_many(gate.new_paired_test(), champion, challenger, gate.LEVEL)
+    champion[at] = 1e99
+    assert 0 < gate.update_many(gate.new_paired_test(), champion, challenger, gate.LEVEL) < 2 * plain
+    challenger[at] = 1e99
+    assert 0 < gate.update_many(gate.new_paired_test(), champion, challenger, gate.LEVEL) < 2 * plain
+
+
+def test_rare_errors_of_classifiers_are_compared() -> None:
+    """Losses of 0 or 1: a challenger wrong on 2 % in the place of 4 % is promoted, the other way round it is not."""
+    rng = np.random.default_rng(6)
+    often, seldom = (rng.random(40_000) < 0.04).astype(float), (rng.random(40_000) < 0.02).astype(float)
+    assert gate.update_many(gate.new_paired_test(), often, seldom, gate.LEVEL) > 0
+    assert gate.update_many(gate.new_paired_test(), seldom, often, gate.LEVEL) == -1
+
+
 @pytest.mark.parametrize("loss", [0.0, 1e-300, 1.0, 1e99])
 def test_models_that_never_differ_leave_the_wealth_as_it_is(loss: float) -> None:
     """Constant differences of zero: e is 1 after 10,000 labels, also where nothing is ever wrong."""
@@ -125,7 +145,7 @@ def test_people_are_told_means_and_their_difference() -> None:
     assert math.isnan(gate.compare(state).difference)
     gate.update_many(state, champion, challenger, gate.LEVEL)
     told = gate.compare(state)
-    assert told.labels == 20_000
+    assert told.labels == 20_000 - held_losses.FIRST
     assert told.champion_loss == pytest.approx(champion.mean(), rel=0.02)
     assert told.challenger_loss == pytest.approx(challenger.mean(), rel=0.02)
     assert told.low < told.difference < told.high
@@ -135,7 +155,15 @@ def test_people_are_told_means_and_their_difference() -> None:
 
 @pytest.mark.parametrize(
     ("word", "value"),
-    [(gate.LENGTH, 9.0), (gate.LENGTH, 0.5), (gate.BLOCKS, -1.0), (gate.WEALTH, -1.0), (gate.RESTARTING, 2.0), (0, math.nan)],
+    [
+        (gate.LENGTH, 9.0),
+        (gate.LENGTH, 0.5),
+        (gate.BLOCKS, -1.0),
+        (gate.WEALTH, -1.0),
+        (gate.RESTARTING, 2.0),
+        (gate.FIRSTS, 16.0),
+        (0, math.nan),
+    ],
 )
 def test_bytes_that_can_be_no_state_are_refused(word: int, value: float) -> None:
     """One word that no test can have, or a byte too few."""

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.paired_losses import Models, run_risk
 from contracts.errors import StateError
+from online_model import held_losses
 from online_model import risk_test as risk
 
 OWN = Models(1.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -63,7 +64,7 @@ def test_evidence_says_since_when_and_by_how_much() -> None:
 
 
 def test_losses_may_be_cut_anywhere() -> None:
-    """One run and uneven batches with the state through bytes between them: the same bytes."""
+    """One run, and one whose state goes through bytes now and then, also within a block: the same words after every loss."""
     values = losses(6_000)
     whole, cut = risk.new_risk_test(), risk.new_risk_test()
     for i in range(len(values)):
@@ -71,17 +72,20 @@ def test_losses_may_be_cut_anywhere() -> None:
         risk.update(cut, values[i], i, i)
         if i in (0, 15, 16, 1_023, 1_024, 1_030, 4_000):
             cut = risk.risk_test_from_bytes(risk.risk_test_to_bytes(cut))
+        assert np.array_equal(cut, whole)
     assert risk.is_betting(whole)
     assert risk.risk_test_to_bytes(cut) == risk.risk_test_to_bytes(whole)
 
 
 @pytest.mark.parametrize("wild", [math.inf, math.nan, 1e300, 1e99, -1.0])
 def test_wild_losses_now_and_then_are_no_drift(wild: float) -> None:
-    """One in the reference and one after it: no decade is told, the state stays finite."""
+    """Two in the reference, which they move by less than a tenth, and one after it: no decade is told, the state stays finite."""
     values = losses(6_000)
+    usual = values[held_losses.FIRST : held_losses.FIRST + risk.REFERENCE].mean()
     values[[5, 700, 3_000]] = wild
     state = risk.new_risk_test()
     assert not any(risk.update(state, value, 0, 0) for value in values)
+    assert risk.reference_risk(state)[1] == pytest.approx(usual, rel=0.1)
     assert risk.log10_e(state) < 2.0
     assert np.isfinite(state).all()
 
@@ -94,7 +98,9 @@ def test_a_champion_that_is_never_wrong_has_no_reference_yet() -> None:
     assert risk.log10_e(state) == 0.0
 
 
-@pytest.mark.parametrize(("word", "value"), [(risk.LENGTH, 9.0), (risk.OPEN, 0.5), (risk.TOP, 22.0), (risk.M, -1.0), (0, math.inf)])
+@pytest.mark.parametrize(
+    ("word", "value"), [(risk.LENGTH, 9.0), (risk.OPEN, 0.5), (risk.TOP, 22.0), (risk.M, -1.0), (risk.FIRSTS, 16.0), (0, math.inf)]
+)
 def test_bytes_that_can_be_no_state_are_refused(word: int, value: float) -> None:
     """One word that no test can have, or a byte too few."""
     state = risk.new_risk_test()
