@@ -46,7 +46,7 @@ class LinearLearner(NamedTuple):
 
     source: I64  # (c,) place in the vector
     equals: F64  # (c,) NaN: a number column; else one-hot
-    count: F64  # (c,) values seen of a number column
+    seen: F64  # (c,) values seen of a number column
     mean: F64  # (c,)
     variance: F64  # (c,) of the population
     weights: F64  # (r, c) by scaled input
@@ -65,9 +65,9 @@ def make_linear_learner(source: I64, equals: F64, outputs: int) -> LinearLearner
     """A model that has learnt nothing: 1 output is a number, 2 are two classes, more are more."""
     loss, raws = (SQUARED, 1) if outputs == 1 else (LOG, 1) if outputs == 2 else (ENTROPY, outputs)
     columns = len(source)
-    count, mean, variance = np.zeros((3, columns))
+    seen, mean, variance = np.zeros((3, columns))
     weights, intercepts = np.zeros((raws, columns)), np.zeros(raws)
-    return LinearLearner(source, equals, count, mean, variance, weights, intercepts, np.zeros(3), loss, learning_rate(loss, columns))
+    return LinearLearner(source, equals, seen, mean, variance, weights, intercepts, np.zeros(3), loss, learning_rate(loss, columns))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -90,11 +90,11 @@ def _scale_and_learn(learner, vector, scaled):  # type: ignore[no-untyped-def]
             continue
         scaled[j] = 0.0
         if abs(x) <= MOST:
-            x = within_reach(x, learner.count[j], learner.mean[j], learner.variance[j])
-            learner.count[j] += 1.0
+            x = within_reach(x, learner.seen[j], learner.mean[j], learner.variance[j])
+            learner.seen[j] += 1.0
             before = learner.mean[j]
-            learner.mean[j] += (x - before) / learner.count[j]
-            learner.variance[j] += ((x - before) * (x - learner.mean[j]) - learner.variance[j]) / learner.count[j]
+            learner.mean[j] += (x - before) / learner.seen[j]
+            learner.variance[j] += ((x - before) * (x - learner.mean[j]) - learner.variance[j]) / learner.seen[j]
             if learner.variance[j] > 0.0:
                 scaled[j] = min(max((x - learner.mean[j]) / math.sqrt(learner.variance[j]), -REACH), REACH)
 

@@ -139,7 +139,7 @@ class LinearPredictor:
         return restored
 
     def _check_sums(self, learner: LinearLearner) -> None:
-        if any(float(array.min(initial=0.0)) < 0.0 for array in (learner.count, learner.variance, learner.target[[0, 2]])):
+        if any(float(array.min(initial=0.0)) < 0.0 for array in (learner.seen, learner.variance, learner.target[[0, 2]])):
             raise StateError(f"stored '{self._identity['name']}' has a count or a variance below 0; rebuild it by a refold")
 
     def snapshot(self) -> tuple[str, bytes]:
@@ -147,7 +147,7 @@ class LinearPredictor:
         return COMPILED, predictor_to_bytes(compiled_form(self.learner))
 
 
-_LEARNT = ("count", "mean", "variance", "weights", "intercepts", "target")  # of LinearLearner
+_LEARNT = ("seen", "mean", "variance", "weights", "intercepts", "target")  # of LinearLearner
 
 
 def _design(feed: Feed) -> tuple[NDArray[np.int64], F64]:

@@ -7,6 +7,7 @@ the arrays of `Predictor` in its order (places and nodes int64, numbers float64)
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ def predictor_from_bytes(data: bytes, dimension: int, outputs: int) -> Predictor
         raise StateError(f"a predictor of {columns} columns, {raws} raw numbers and {nodes} nodes takes {expected} bytes, not {len(data)}")
     shapes = {"coefficients": (raws, columns), "intercepts": (raws,), "roots": (trees,), "root_output": (trees,)}
     shapes |= dict.fromkeys(("feature", "threshold", "left", "right", "leaf"), (nodes,))
-    arrays: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     at = _HEADER.size
     for name in ARRAYS:
         shape = shapes.get(name, (columns,))
@@ -53,7 +54,7 @@ def predictor_from_bytes(data: bytes, dimension: int, outputs: int) -> Predictor
         kind = "<i8" if name in _WHOLE else "<f8"
         arrays[name] = np.frombuffer(data, kind, count, at).reshape(shape).astype(np.int64 if name in _WHOLE else np.float64)
         at += 8 * count
-    predictor = Predictor(**arrays, link=link, reach=reach)  # type: ignore[arg-type]
+    predictor = Predictor(**arrays, link=link, reach=reach)
     check_predictor(predictor, dimension, outputs)
     return predictor
 

@@ -59,11 +59,12 @@ def _gaussian_naive_bayes(features: int, outputs: int) -> Any:
     """Its distributions stand there from the start, in plain dicts: the codec carries no function that makes them when first asked."""
     from river import naive_bayes, proba
 
-    model = naive_bayes.GaussianNB()
-    model.gaussians = {c: {i: proba.Gaussian(seed=0) for i in range(features)} for c in range(outputs)}
+    model: Any = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call]
+    gaussian: Any = proba.Gaussian
+    model.gaussians = {c: {i: gaussian(seed=0) for i in range(features)} for c in range(outputs)}
     for by_feature in model.gaussians.values():
-        for gaussian in by_feature.values():
-            gaussian._rng = model.gaussians[0][0]._rng  # never drawn from here; one carried for all
+        for distribution in by_feature.values():
+            distribution._rng = model.gaussians[0][0]._rng  # never drawn from here; one carried for all
     return model
 
 
