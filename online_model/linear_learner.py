@@ -90,11 +90,11 @@ def _scale_and_learn(learner, vector, scaled):  # type: ignore[no-untyped-def]
             continue
         scaled[j] = 0.0
         if abs(x) <= MOST:
-            x = within_reach(x, learner.seen[j], learner.mean[j], learner.variance[j])
+            near = within_reach(x, learner.seen[j], learner.mean[j], learner.variance[j])
             learner.seen[j] += 1.0
             before = learner.mean[j]
-            learner.mean[j] += (x - before) / learner.seen[j]
-            learner.variance[j] += ((x - before) * (x - learner.mean[j]) - learner.variance[j]) / learner.seen[j]
+            learner.mean[j] += (near - before) / learner.seen[j]
+            learner.variance[j] += ((near - before) * (near - learner.mean[j]) - learner.variance[j]) / learner.seen[j]
             if learner.variance[j] > 0.0:
                 scaled[j] = min(max((x - learner.mean[j]) / math.sqrt(learner.variance[j]), -REACH), REACH)
 

@@ -1,7 +1,8 @@
 """river's regressors and classifiers by name, for those whose whole state our codec can carry, each behind a StandardScaler.
 
 What they compute with libm (the classifiers' exponentials and logarithms) has the same bytes on every run of one processor type, and
-on another may differ in the last bit. With 20 features the linear ones take 20 µs an example, the others up to .5 ms.
+on another may differ in the last bit. With 17 features learning takes .15 to .4 ms an example and predicting .05 to 1.3 ms; the compiled
+ones take 10 µs.
 """
 
 from __future__ import annotations

@@ -82,12 +82,13 @@ def within_reach(x: float, count: float, mean: float, variance: float) -> float:
 
 
 def river_learn(model: Any, x: dict[int, float], y: float | bool | int) -> None:
-    """river's learn_one of the whole pipeline, with spikes cut off at 10 deviations by its own scalers' counts."""
-    scaler, last = model["StandardScaler"], list(model.steps.values())[-1]
-    x = {i: within_reach(v, scaler.counts[i], scaler.means[i], scaler.vars[i]) for i, v in x.items()}
-    if isinstance(y, float):
-        y = within_reach(y, last.var.n, last.var.mean.get(), last.var.get())
-    model.learn_one(x, y)
+    """river's learn_one of each step, as its pipeline does; the scalers are given spikes cut off at 10 deviations by their own counts."""
+    *transformers, last = model.steps.values()
+    scaler = transformers[0]
+    scaler.learn_one({i: within_reach(v, scaler.counts[i], scaler.means[i], scaler.vars[i]) for i, v in x.items()})
+    for transformer in transformers:
+        x = transformer.transform_one(x)
+    last.learn_one(x, within_reach(y, last.var.n, last.var.mean.get(), last.var.get()) if isinstance(y, float) else y)
 
 
 def river_prediction(model: Any, vector: F64, outputs: int) -> list[float]:
