@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from online_model.predictor import IDENTITY, LEAF, LOGISTIC, SOFTMAX, Predictor
 from training.bins import Bins
-from training.design import Design, fit_design
+from training.design import REACH, Design, fit_design
 from training.selection import select_columns
 
 F64 = NDArray[np.float64]
@@ -89,7 +89,8 @@ class Fitted(NamedTuple):
             whole[self.present] = 0.0
             whole[places] = intercepts
             coefficients, intercepts = full, whole
-        return Predictor(*self.design, coefficients, intercepts, *_flat(nodes, self.bins, places), link=link)
+        parts: tuple[Any, ...] = (*self.design, coefficients, intercepts, *_flat(nodes, self.bins, places), link, REACH)
+        return Predictor(*parts)
 
 
 def _flat(trees: list[Any], bins: Bins | None, places: I64) -> tuple[I64, F64, I64, I64, F64, I64, I64]:
@@ -138,7 +139,7 @@ def fit(candidate: Candidate, vectors: F64, values: F64, source: I64, equals: F6
     shift, absent = np.zeros(raws), 0.0
     if outputs > 1:
         if candidate.weighted:
-            shift = _prior_shift(target, present)
+            shift = _prior_shift(target.astype(np.int64), present)
         raw = np.asarray(model.decision_function(matrix)).reshape(len(matrix), -1) + shift
         whole = np.hstack([np.zeros((len(raw), 1)), raw]) if raws == 1 else raw
         absent = float(np.mean(np.logaddexp.reduce(whole, axis=1)) + np.log(HALF / len(matrix)))

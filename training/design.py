@@ -11,6 +11,7 @@ from online_model.predictor import LARGEST
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+REACH = 10.0  # standard deviations that a number counts as at most: a spike of a broken sensor must not predict a power of 1e30
 TAILS = (0.1, 99.9)  # % beyond which values do not count for center and scale: one spike of 1e30 would flatten all others
 
 
@@ -27,12 +28,12 @@ class Design(NamedTuple):
         """Design columns (n, c) of vectors (n, features), bit for bit those of `design_row`."""
         x = vectors[:, self.source]
         filled = np.where(np.isfinite(x), x, self.fill)
-        numbers = np.clip((filled - self.center) / self.scale, -LARGEST, LARGEST)
+        numbers = np.clip((filled - self.center) / self.scale, -REACH, REACH)
         return np.where(np.isnan(self.equals), numbers, (x == self.equals).astype(np.float64))
 
     def chosen(self, columns: I64) -> Design:
         """Only these columns, in rising order."""
-        return Design(*(array[columns] for array in self))
+        return Design(self.source[columns], self.equals[columns], self.fill[columns], self.center[columns], self.scale[columns])
 
 
 def fit_design(vectors: F64, source: I64, equals: F64) -> Design:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ def time_folds(event_times: NDArray[np.int64], start: int, end: int, count: int,
     """
     edges = np.linspace((start + end) // 2, end, count + 1).astype(np.int64).tolist()
     folds = []
-    for test_start, test_end in zip(edges[:-1], edges[1:], strict=True):
+    for test_start, test_end in pairwise(edges):
         known = known_rows(event_times, test_start, gap) if test_end > test_start else 0
         if known > 0:
             folds.append(Fold(0, known, test_start, test_end))
