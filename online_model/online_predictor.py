@@ -99,7 +99,7 @@ class LinearPredictor:
     """ "linear" and "logistic": online_model/linear_learner.py on the feed's numbers, with the codes of stated categories one-hot."""
 
     def __init__(self, feed: Feed) -> None:
-        source, equals = _design(feed)
+        source, equals = design_columns(feed)
         self._identity: dict[str, Any] = {"name": feed.online_model, "features": list(feature_names(feed)), "outputs": feed.outputs}
         self.learner = make_linear_learner(source, equals, feed.outputs)
         self._made_from = feed
@@ -150,7 +150,7 @@ class LinearPredictor:
 _LEARNT = ("seen", "mean", "variance", "weights", "intercepts", "target")  # of LinearLearner
 
 
-def _design(feed: Feed) -> tuple[NDArray[np.int64], F64]:
+def design_columns(feed: Feed) -> tuple[NDArray[np.int64], F64]:
     """(source, equals) of the columns: each number of the vector, and in place of a category's code one column a stated value."""
     source: list[int] = []
     equals: list[float] = []

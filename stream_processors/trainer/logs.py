@@ -1,0 +1,90 @@
+"""What the trainer reads and writes: one-partition logs of a feed, from one offset to another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from contracts.definition import Feed
+from contracts.errors import ServerUnavailable
+from contracts.settings import KafkaSettings
+from contracts.topics import topic_name
+from stream_processors.log_ends import end_offsets
+
+READ_SECONDS = 60.0  # without a record; an open transaction is ended by the broker before
+SEND_SECONDS = 60.0
+
+
+class Record(NamedTuple):
+    """A record's place and value."""
+
+    offset: int
+    value: bytes
+
+
+class FeedLogs:
+    """The one-partition topics of a feed by kind: examples, models, retrain."""
+
+    def __init__(self, feed: Feed, kafka: KafkaSettings) -> None:
+        self.feed, self.kafka = feed, kafka
+
+    def bounds(self, kind: str) -> tuple[int, int]:
+        """Offsets [first, end) that the log holds."""
+        topic = topic_name(self.feed, kind)
+        end = end_offsets([(topic, 0)], self.kafka)[topic, 0]
+        consumer = self._consumer()
+        try:
+            place = TopicPartition(topic, 0)
+            return int(consumer.beginning_offsets([place])[place]), end
+        finally:
+            consumer.close()
+
+    def read(self, kind: str, first: int, end: int) -> Iterator[Record]:
+        """Committed records of offsets first ≤ offset < end.
+
+        Raises:
+            ServerUnavailable: the broker stopped handing them out.
+        """
+        place = TopicPartition(topic_name(self.feed, kind), 0)
+        if first >= end:
+            return
+        consumer = self._consumer()
+        try:
+            consumer.assign([place])
+            consumer.seek(place, first)
+            position, moved = first, time.monotonic()
+            while position < end:
+                for record in consumer.poll(200).get(place, []):
+                    if record.offset < end:
+                        yield Record(record.offset, record.value or b"")
+                if (now := consumer.position(place)) > position:
+                    position, moved = now, time.monotonic()
+                if time.monotonic() - moved > READ_SECONDS:
+                    raise ServerUnavailable(f"{place.topic}: Kafka did not hand out offset {position} within {READ_SECONDS:.0f} s")
+        finally:
+            consumer.close()
+
+    def append(self, kind: str, value: bytes) -> None:
+        """Puts one record at the end of a log; acknowledged by all replicas when this returns.
+
+        Raises:
+            ServerUnavailable: it was not acknowledged.
+        """
+        producer = KafkaProducer(
+            **self.kafka.client_options(), acks="all", enable_idempotence=False, max_in_flight_requests_per_connection=1
+        )  # a repeat after a lost acknowledgement has the same id, and readers drop it
+        try:
+            producer.send(topic_name(self.feed, kind), key=self.feed.name.encode(), value=value, partition=0).get(SEND_SECONDS)
+        except KafkaError as error:
+            raise ServerUnavailable(f"{topic_name(self.feed, kind)}: Kafka did not take a record ({error})") from error
+        finally:
+            producer.close()
+
+    def _consumer(self) -> KafkaConsumer:
+        return KafkaConsumer(
+            **self.kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
+        )

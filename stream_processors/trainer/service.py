@@ -1,0 +1,112 @@
+"""The trainer's process: a kafka-python consumer of every feed's `retrain`, and one training at a time beside it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka.errors import KafkaError
+
+from contracts.definition import Feed
+from contracts.errors import ServerUnavailable
+from contracts.settings import KafkaSettings
+from contracts.topics import topic_name
+from stream_processors.trainer.logs import FeedLogs
+from stream_processors.trainer.trainer import Tracking, Trainer
+
+log = logging.getLogger("streamgauge.trainer")
+
+SESSION_MS = 6_000  # a dead trainer's requests wait this long; the embedded broker holds a join for half of it
+HEARTBEAT_MS = 1_500  # three chances within a session
+POLL_MS = 500  # how soon the end of a training, or of the process, is noticed
+PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after Kafka failed, one after another; asking without a pause keeps it down
+
+
+class TrainerService:
+    """Reads the requests from the log's beginning whenever it is given them: offsets of the group are for lag tools only."""
+
+    def __init__(self, feeds: list[Feed], kafka: KafkaSettings, group: str, tracking: Tracking) -> None:
+        self._feeds = {topic_name(feed, "retrain"): feed for feed in feeds}
+        self._kafka, self._group, self._tracking = kafka, group, tracking
+        self._trainers: dict[str, Trainer] = {}
+        self._waiting: deque[tuple[str, int, bytes]] = deque()  # requests of other feeds than the one being trained
+        self._topic = ""  # whose requests are being trained
+        self._jobs: deque[Future[None]] = deque()
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Answers requests until told to stop; what is half done then is found again by the next process."""
+        failures = 0
+        with ThreadPoolExecutor(1, "trainer") as pool:
+            while not stopped():
+                try:
+                    self._serve(pool, stopped)
+                except (KafkaError, ServerUnavailable) as error:
+                    pause = PAUSES[min(failures, len(PAUSES) - 1)]
+                    failures += 1
+                    log.warning("Kafka failed (%s); again in %.0f s", error, pause)
+                    until = time.monotonic() + pause
+                    while time.monotonic() < until and not stopped():
+                        time.sleep(0.1)
+
+    def _serve(self, pool: ThreadPoolExecutor, stopped: Callable[[], bool]) -> None:
+        consumer = KafkaConsumer(
+            **self._kafka.client_options(),
+            group_id=self._group,
+            enable_auto_commit=True,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+        )
+        try:
+            consumer.subscribe(list(self._feeds), listener=_FromTheBeginning(self, consumer))
+            while not stopped():
+                for place, records in consumer.poll(POLL_MS).items():
+                    for record in records:
+                        self._waiting.append((place.topic, record.offset, record.value or b""))
+                self._work(pool)
+        finally:
+            consumer.close()
+            while self._jobs:
+                self._jobs.popleft().exception()  # waits for it: its steps must not run beside those of a new start
+
+    def taken(self, topics: list[str]) -> None:
+        """These feeds are this process's from now on; all that is known of them is read anew."""
+        self._waiting = deque(item for item in self._waiting if item[0] not in topics)
+        for topic in topics:
+            self._trainers[topic] = Trainer(FeedLogs(self._feeds[topic], self._kafka), self._tracking)
+
+    def _work(self, pool: ThreadPoolExecutor) -> None:
+        """Begins the next training where none is running; requests of the feed that is being trained are answered at once."""
+        while self._jobs and self._jobs[0].done():
+            self._jobs.popleft().result()
+        later: deque[tuple[str, int, bytes]] = deque()
+        while self._waiting:
+            topic, offset, value = self._waiting.popleft()
+            if self._jobs and self._topic != topic:
+                later.append((topic, offset, value))
+                continue
+            job = self._trainers[topic].answer(offset, value, busy=bool(self._jobs))
+            if job:
+                self._topic = topic
+                self._jobs.append(pool.submit(job))
+        self._waiting = later
+
+
+class _FromTheBeginning(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, service: TrainerService, consumer: KafkaConsumer) -> None:
+        self._service, self._consumer = service, consumer
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """A training goes on: what it puts on the logs is what its successor would."""
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Every request is looked at again; those that are answered cost one look."""
+        self._service.taken([place.topic for place in assigned])
+        if assigned:
+            self._consumer.seek_to_beginning(*assigned)

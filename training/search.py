@@ -1,0 +1,167 @@
+"""The bounded search: the best of a stated number of candidates over time-ordered folds, judged on what none of them has seen."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from contracts.definition import Feed
+from contracts.errors import ModelError
+from contracts.records import FeatureReference
+from feature_store.feature_columns import feature_names
+from online_model.losses import LEAST
+from online_model.online_predictor import COMPILED, design_columns
+from online_model.predictor import Predictor, predict
+from online_model.predictor_bytes import check_predictor
+from training.candidate import RARE, Candidate, Fitted, fit
+from training.folds import known_rows, time_folds
+from training.held_out import held_out_metrics
+from training.reference import feature_references
+from training.selection import SELECTIONS
+from training.training_set import TooLittle, TrainingSet
+
+F64 = NDArray[np.float64]
+
+BUDGET = 10  # candidates; 10,000 examples of 100 features then take some 10 s of one core (tests/training/test_search.py)
+FOLDS = 2
+HELD_OUT = 0.2  # of the rows since the change
+LEAST_ROWS = 200  # known before the held-out rows; fewer give an error that says nothing about the next week
+INTERVAL = 0.9  # of the absolute held-out errors lie within the half width
+MOST_DIFFERENCE = 1e-9  # of the compiled form from scikit-learn's own prediction, as a share of 1 + its size
+
+
+class Tried(NamedTuple):
+    """A candidate and its mean loss over the folds."""
+
+    candidate: Candidate
+    loss: float
+
+
+class Trained(NamedTuple):
+    """The best model, fitted anew to all rows of its window, and what was measured before that on the held-out rows."""
+
+    predictor: Predictor
+    family: str
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    half_width: float | None  # of a number's 90 % interval
+    reference: dict[str, FeatureReference]
+    tried: list[Tried]
+    held_out: tuple[F64, F64]  # (m, outputs) truths and predictions, for plots
+
+
+def train(feed: Feed, examples: TrainingSet, budget: int = BUDGET) -> Trained:
+    """The best model for a feed with a target; the same examples give the same bytes on one processor type and lock file.
+
+    Raises:
+        TooLittle: fewer than LEAST_ROWS rows had their label when the held-out ones came, or they are all alike.
+        ModelError: the compiled form does not predict what scikit-learn's model does.
+    """
+    with threadpool_limits(1):  # sums over threads would follow the number of cores
+        return _Search(feed, examples).run(budget)
+
+
+class _Search:
+    def __init__(self, feed: Feed, examples: TrainingSet) -> None:
+        self.feed, self.examples = feed, examples
+        self.source, self.equals = design_columns(feed)
+        n = len(examples.event_times)
+        self.changed, self.held, self.known = 0, n, 0
+        for changed in dict.fromkeys((examples.changed_from, 0)):
+            held = n - int((n - changed) * HELD_OUT)
+            known = known_rows(examples.event_times, held, feed.label_delay_us) if held < n else 0
+            if known - changed >= LEAST_ROWS:
+                self.changed, self.held, self.known = changed, held, known
+                break
+        else:
+            raise TooLittle(f"{n} examples; {LEAST_ROWS} must have their label, {feed.label_delay} late, before the newest fifth begins")
+        gap = feed.label_delay_us
+        self.folds = time_folds(examples.event_times[: self.known], self.changed, self.known, FOLDS, gap)
+
+    def run(self, budget: int) -> Trained:
+        tried: dict[Candidate, float] = {}
+        for stage in (self._first, self._around):
+            best = min(tried, key=lambda candidate: tried[candidate]) if tried else None
+            for candidate in stage(best):
+                if candidate not in tried and len(tried) < budget:
+                    tried[candidate] = self._loss(candidate)
+        best = min(tried, key=lambda candidate: tried[candidate])
+        if not np.isfinite(tried[best]):
+            raise TooLittle(f"{self.known} examples of one class, or without a feature that varies: there is nothing to learn from them")
+        return self._judged(best, [Tried(candidate, loss) for candidate, loss in tried.items()])
+
+    def _first(self, _: Candidate | None) -> list[Candidate]:
+        """Each family on each window."""
+        windows = ("changed", "all") if self.changed else ("all",)
+        return [c for w in windows for c in (Candidate(w), Candidate(w, "boosting", 15.0))]  # type: ignore[arg-type]
+
+    def _around(self, best: Candidate | None) -> list[Candidate]:
+        """The best so far with one setting changed at a time."""
+        if best is None:
+            return []
+        truths = self.examples.values[: self.known]
+        weighted = [best._replace(weighted=True)] if truths.shape[1] > 1 and float(truths.mean(axis=0).min()) < RARE else []
+        strengths = (100.0,) if best.family == "linear" else (31.0, 7.0)
+        return weighted + [best._replace(selection=s) for s in SELECTIONS[1:]] + [best._replace(strength=s) for s in strengths]
+
+    def _fit(self, candidate: Candidate, end: int) -> Fitted | None:
+        start = self.changed if candidate.window == "changed" else 0
+        examples = self.examples
+        return fit(candidate, examples.vectors[start:end], examples.values[start:end], self.source, self.equals) if end > start else None
+
+    def _loss(self, candidate: Candidate) -> float:
+        losses = []
+        for fold in self.folds:
+            fitted = self._fit(candidate, fold.train_end)
+            if fitted is not None:
+                rows = slice(fold.test_start, fold.test_end)
+                losses.append(mean_loss(self.examples.values[rows], fitted.original(self.examples.vectors[rows])))
+            else:
+                losses.append(np.inf)
+        return float(np.mean(losses)) if losses else np.inf
+
+    def _judged(self, best: Candidate, tried: list[Tried]) -> Trained:
+        examples, end = self.examples, len(self.examples.event_times)
+        truths, vectors = examples.values[self.held :], examples.vectors[self.held :]
+        judged, final = self._fit(best, self.known), self._fit(best, end)
+        assert judged is not None and final is not None  # its folds had what it needs
+        predicted = predict(judged.predictor(), vectors)
+        metrics = held_out_metrics(truths, predicted) | {"held_out": float(len(truths)), "trained_on": float(end)}
+        metrics["conversion_difference"] = self._check(final, vectors)
+        predictor = final.predictor()
+        width = float(np.quantile(np.abs(predicted - truths), INTERVAL)) if truths.shape[1] == 1 else None
+        rows = examples.vectors[self.changed if best.window == "changed" else 0 :]
+        used = sorted(set(predictor.source.tolist()))
+        names = feature_names(self.feed)
+        parameters = best.parameters() | {"features": str(len(used)), "candidates": str(len(tried))}
+        reference = feature_references(rows, [(place, names[place]) for place in used])
+        return Trained(predictor, COMPILED, parameters, metrics, width, reference, tried, (truths, predicted))
+
+    def _check(self, fitted: Fitted, vectors: F64) -> float:
+        """Largest difference between the compiled form and scikit-learn over vectors (m, features)."""
+        predictor = fitted.predictor()
+        check_predictor(predictor, vectors.shape[1], self.feed.outputs)
+        original = fitted.original(vectors)
+        difference = np.abs(predict(predictor, vectors) - original)
+        if not bool(np.all(difference <= MOST_DIFFERENCE * (1.0 + np.abs(original)))):
+            raise ModelError(
+                f"the compiled form differs from scikit-learn's model by {difference.max():g}; report this with the definition"
+            )
+        return float(difference.max())
+
+
+def mean_loss(truths: F64, predicted: F64) -> float:
+    """Mean of online_model/losses.py over rows (n, outputs): absolute error of a number, log loss of classes."""
+    if truths.shape[1] == 1:
+        return float(np.mean(np.abs(truths - predicted)))
+    return float(np.mean(-np.log(np.clip(predicted[truths.argmax(axis=1)[:, None] == np.arange(truths.shape[1])], LEAST, 1.0))))
+
+
+def environment() -> dict[str, Any]:
+    """Versions that decide the bytes of a model."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}

@@ -1,0 +1,78 @@
+"""The labelled vectors that a model is trained on, in the order of their events."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.definition import Feed
+from contracts.errors import StreamgaugeError
+from contracts.ids import parse_id
+from contracts.records import Example
+from feature_store.feature_columns import feature_names
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+EXAMPLES = "examples"  # in a request's `from_offset`: the change is dated by an offset of the examples, not of a partition of events
+
+
+class TooLittle(StreamgaugeError):
+    """There are not enough examples to train and to judge a model; the message says how many there are."""
+
+
+class TrainingSet(NamedTuple):
+    """n examples in rising order of event time."""
+
+    vectors: F64  # (n, features), as they were served
+    values: F64  # (n, outputs): the number, or 1 at its class and 0 elsewhere
+    event_times: NDArray[np.int64]  # (n,) µs
+    changed_from: int  # row of the first example of the changed data; 0 where no change is known
+
+
+def training_set(feed: Feed, examples: Iterable[tuple[int, Example]], from_offset: dict[str, int]) -> TrainingSet:
+    """The set of (offset, example) in the order of the log.
+
+    A correction replaces what was told before of the same event. Examples whose vector or truth does not fit the definition, or is
+    no number, are left out. `from_offset` dates a change as a retrain request does: partition of the events, or EXAMPLES, to the
+    first offset that it touches.
+    """
+    dimension = len(feature_names(feed))
+    rows: dict[str, tuple[int, int, F64, list[float]]] = {}
+    for offset, example in examples:
+        vector = _vector(example.vector)
+        if len(vector) == dimension and len(example.value) == feed.outputs and bool(np.all(np.isfinite(example.value))):
+            rows[example.score] = (example.event_time, offset, vector, example.value)
+    ordered = sorted(
+        ((time, score, offset, vector, value) for score, (time, offset, vector, value) in rows.items()), key=lambda row: row[:2]
+    )
+    times = np.array([row[0] for row in ordered], np.int64)
+    changed = [time for time, score, offset, _, _ in ordered if _is_changed(score, offset, from_offset)]
+    return TrainingSet(
+        np.array([row[3] for row in ordered], np.float64).reshape(len(ordered), dimension),
+        np.array([row[4] for row in ordered], np.float64).reshape(len(ordered), feed.outputs),
+        times,
+        int(np.searchsorted(times, min(changed))) if changed else 0,
+    )
+
+
+def _vector(text: str) -> F64:
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), "<f8")
+    except (binascii.Error, ValueError):
+        return np.zeros(0)
+
+
+def _is_changed(score: str, offset: int, from_offset: dict[str, int]) -> bool:
+    if EXAMPLES in from_offset:
+        return offset >= from_offset[EXAMPLES]
+    try:
+        event = parse_id(score)
+    except ValueError:
+        return False
+    return event.partition in from_offset and event.offset >= from_offset[event.partition]
