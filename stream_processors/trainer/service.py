@@ -17,7 +17,7 @@ from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from stream_processors.trainer.logs import FeedLogs
-from stream_processors.trainer.trainer import Tracking, Trainer
+from stream_processors.trainer.trainer import Tracking, Trainer, dates_a_concept
 
 log = logging.getLogger("streamgauge.trainer")
 
@@ -34,7 +34,7 @@ class TrainerService:
         self._feeds = {topic_name(feed, "retrain"): feed for feed in feeds}
         self._kafka, self._group, self._tracking = kafka, group, tracking
         self._trainers: dict[str, Trainer] = {}
-        self._waiting: deque[tuple[str, int, bytes]] = deque()  # requests of other feeds than the one being trained
+        self._waiting: deque[tuple[str, int, bytes]] = deque()  # requests that must not be answered while another is being trained
         self._topic = ""  # whose requests are being trained
         self._jobs: deque[Future[None]] = deque()
 
@@ -82,13 +82,16 @@ class TrainerService:
             self._trainers[topic] = Trainer(FeedLogs(self._feeds[topic], self._kafka), self._tracking)
 
     def _work(self, pool: ThreadPoolExecutor) -> None:
-        """Begins the next training where none is running; requests of the feed that is being trained are answered at once."""
+        """Begins the next training where none is running; another of its feed is answered at once, but for a changed concept's.
+
+        That one knows since when what was learnt is wrong; the training that is running may not.
+        """
         while self._jobs and self._jobs[0].done():
             self._jobs.popleft().result()
         later: deque[tuple[str, int, bytes]] = deque()
         while self._waiting:
             topic, offset, value = self._waiting.popleft()
-            if self._jobs and self._topic != topic:
+            if self._jobs and (self._topic != topic or dates_a_concept(value)):
                 later.append((topic, offset, value))
                 continue
             job = self._trainers[topic].answer(offset, value, busy=bool(self._jobs))

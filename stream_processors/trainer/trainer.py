@@ -23,11 +23,19 @@ from stream_processors.trainer.logs import FeedLogs
 from stream_processors.trainer.policy import MAX_EXAMPLES, MOST_STARTS, TRIED, Finished, final_answer, refusal
 from training.search import Trained, train
 from training.snapshot import make_snapshot
-from training.training_set import TooLittle, training_set
+from training.training_set import EXAMPLES, TooLittle, training_set
 
 log = logging.getLogger("streamgauge.trainer")
 _EXAMPLES = msgspec.json.Decoder(Example | Arrival | Decision)
 Job = Callable[[], None]
+
+
+def dates_a_concept(value: bytes) -> bool:
+    """Whether a request says from which example on another relation holds."""
+    try:
+        return EXAMPLES in msgspec.json.decode(value, type=RetrainRequest).from_offset
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 class Tracking(Protocol):

@@ -99,8 +99,8 @@ class Demo:
             ensure_topics(feed, servers.kafka)
         self._worker = command_child(["worker", str(PLANT), "--web-port", str(free_port())], servers, directory)
         children += [self._worker, command_child(["archive", str(PLANT), "--to", self._history], servers, directory)]
-        tracking = ["--tracking", f"sqlite:///{directory / 'mlflow.db'}"]
-        children.append(command_child(["trainer", str(PLANT), *tracking], servers, directory))
+
+        children.append(command_child(["trainer", str(PLANT), "--runs", str(directory / "mlruns")], servers, directory))
         consumer = AlertConsumer([self._pumps, self._water], servers.kafka, self._incidents)
         with Sender(servers.kafka) as sender:
             self._send_history(sender)
