@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_model import cell_layout as layout
-from online_model import e_detector, missing, residuals, stuck
+from online_model import adwin, e_detector, missing, residuals, stuck
 from online_model.cell_layout import CURRENT_SAMPLE, REFERENCE_SAMPLE, CellPlan
 from online_model.evidence_buffer import (
+    ADWIN_NEW_MEAN,
+    ADWIN_TIME,
     CURRENT_MEAN,
     CURRENT_N,
     CURRENT_STD,
@@ -127,6 +129,7 @@ def _emit_drift(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Eviden
     numbers[DIRECTION] = float(e_detector.direction(detector))
     _put_current(numbers, cell[layout.RESIDUAL : layout.DETECTOR], cell[layout.NOW_N], cell[layout.NOW_MEAN], cell[layout.NOW_M2])
     _put_distances(numbers, cell, plan)
+    _put_adwin(numbers, cell, plan)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -141,6 +144,7 @@ def _emit_anomaly(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evid
         far = numbers[CURRENT_MEAN] - numbers[REFERENCE_MEAN]
         numbers[DIRECTION] = 1.0 if far > numbers[REFERENCE_STD] else (-1.0 if far < -numbers[REFERENCE_STD] else 0.0)
     _put_distances(numbers, cell, plan)
+    _put_adwin(numbers, cell, plan)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -155,3 +159,11 @@ def _put_distances(numbers: F64, cell: F64, plan: CellPlan) -> None:
         numbers[KS], numbers[KS_P] = ks_two_sample(reference, current)
     if plan.psi:
         numbers[PSI] = population_stability(reference, current)
+
+
+@numba.njit(cache=True, nogil=True)
+def _put_adwin(numbers: F64, cell: F64, plan: CellPlan) -> None:
+    """The last change that ADWIN has found, if that was after the evidence left its ground: older ones are of something else."""
+    if plan.adwin_at and cell[plan.adwin_at + adwin.CHANGE_TIME] > numbers[SINCE]:
+        first = plan.adwin_at + adwin.CHANGE_TIME
+        numbers[ADWIN_TIME : ADWIN_NEW_MEAN + 1] = cell[first : first + ADWIN_NEW_MEAN + 1 - ADWIN_TIME]
