@@ -65,10 +65,10 @@ class Sample(msgspec.Struct, kw_only=True):
 class AdwinChange(msgspec.Struct, kw_only=True):
     """The last change of mean that ADWIN has found in the ranks of one field's prediction errors: 0 to 1, ½ as in the reference."""
 
-    event_time: int  # at which it was found; ADWIN's present window began after it
-    old_n: int  # readings that it dropped, back to the change before or 10,235 at most
+    event_time: int  # at which it was found
+    old_n: int  # readings that were dropped as old, at most 10,235
     old_mean: float  # of their ranks
-    new_n: int  # newest readings that it kept; some are from before the change, as it drops whole buckets
+    new_n: int  # of the present window: readings after `event_time`; where there are none yet, those that were kept as new
     new_mean: float
 
 

@@ -33,8 +33,8 @@ HUGE = 1e100  # a value is held within: the square of 1e155 is inf, and the wind
 _PLACES = BUCKETS + 1  # a row holds one more for the moment before it is merged
 # Words of the state: of the window, of the last change, then for each row its count of buckets, its totals, its variances.
 WIDTH, TOTAL, VARIANCE, TICK, ROWS, CHANGED = range(6)
-CHANGE_TIME, OLD_N, OLD_MEAN, NEW_N, NEW_MEAN = range(6, 11)
-ROWS_AT = 11
+CHANGE_TIME, OLD_N, OLD_MEAN = range(6, 9)
+ROWS_AT = 9
 ROW_WORDS = 1 + 2 * _PLACES
 WORDS = ROWS_AT + ROW_WORDS * LEVELS
 
@@ -49,8 +49,8 @@ def reset_adwin(state: F64) -> None:
 def update_adwin(state: F64, value: float, time: int, delta: float = DELTA) -> bool:
     """Takes a value of event time `time` in and returns whether the window shows a change; NaN is passed over.
 
-    A change leaves its time and both parts' counts and means in `state`: old, what was dropped, and new, what was kept. The
-    new part reaches back before the change, as no more buckets are dropped than it takes.
+    A change leaves its time in `state`, and how many values of what mean were dropped. The window is then what was kept, which
+    may reach back before the change, as no more buckets are dropped than it takes; from the next value on it is what came after.
     """
     if value != value:
         return False
@@ -67,9 +67,8 @@ def update_adwin(state: F64, value: float, time: int, delta: float = DELTA) -> b
         state[CHANGED] = 1.0
     if state[CHANGED] == 0.0:
         return False
-    state[CHANGE_TIME] = float(time)
-    state[OLD_N], state[NEW_N] = width - state[WIDTH], state[WIDTH]
-    state[OLD_MEAN], state[NEW_MEAN] = (total - state[TOTAL]) / state[OLD_N], state[TOTAL] / state[WIDTH]
+    state[CHANGE_TIME], state[OLD_N] = float(time), width - state[WIDTH]
+    state[OLD_MEAN] = (total - state[TOTAL]) / state[OLD_N]
     return True
 
 

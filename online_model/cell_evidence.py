@@ -11,6 +11,9 @@ from online_model import adwin, e_detector, missing, residuals, stuck
 from online_model.cell_layout import CURRENT_SAMPLE, REFERENCE_SAMPLE, CellPlan
 from online_model.evidence_buffer import (
     ADWIN_NEW_MEAN,
+    ADWIN_NEW_N,
+    ADWIN_OLD_MEAN,
+    ADWIN_OLD_N,
     ADWIN_TIME,
     CURRENT_MEAN,
     CURRENT_N,
@@ -161,9 +164,13 @@ def _put_distances(numbers: F64, cell: F64, plan: CellPlan) -> None:
         numbers[PSI] = population_stability(reference, current)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _put_adwin(numbers: F64, cell: F64, plan: CellPlan) -> None:
     """The last change that ADWIN has found, if that was after the evidence left its ground: older ones are of something else."""
-    if plan.adwin_at and cell[plan.adwin_at + adwin.CHANGE_TIME] > numbers[SINCE]:
-        first = plan.adwin_at + adwin.CHANGE_TIME
-        numbers[ADWIN_TIME : ADWIN_NEW_MEAN + 1] = cell[first : first + ADWIN_NEW_MEAN + 1 - ADWIN_TIME]
+    if not plan.adwin_at:
+        return
+    window = cell[plan.adwin_at :]
+    if window[adwin.CHANGE_TIME] > numbers[SINCE]:
+        numbers[ADWIN_TIME] = window[adwin.CHANGE_TIME]
+        numbers[ADWIN_OLD_N], numbers[ADWIN_OLD_MEAN] = window[adwin.OLD_N], window[adwin.OLD_MEAN]
+        numbers[ADWIN_NEW_N], numbers[ADWIN_NEW_MEAN] = window[adwin.WIDTH], window[adwin.TOTAL] / window[adwin.WIDTH]
