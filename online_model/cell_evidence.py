@@ -6,8 +6,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_model import cell_layout as layout
 from online_model import adwin, e_detector, missing, residuals, stuck
+from online_model import cell_layout as layout
 from online_model.cell_layout import CURRENT_SAMPLE, REFERENCE_SAMPLE, CellPlan
 from online_model.evidence_buffer import (
     ADWIN_NEW_MEAN,

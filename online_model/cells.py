@@ -11,8 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_model import cell_layout as layout
 from online_model import adwin, e_detector, missing, residuals, stuck
+from online_model import cell_layout as layout
 from online_model.cell_evidence import LOWEST, report
 from online_model.cell_layout import (
     COLLECTING,

@@ -142,7 +142,7 @@ def test_kolmogorov_smirnov_compares_the_newest_errors_with_the_reference() -> N
 
 
 def test_adwin_follows_the_ranks_of_the_errors_as_rivers_does() -> None:
-    """Reading by reading, ADWIN's window, mean and alarms are those that river's has on the same ranks; a cell that learns anew empties it."""
+    """Reading by reading, window, mean and alarms are those of river's on the same ranks; a cell that learns anew empties the window."""
     rng = np.random.default_rng(12)
     x = rng.standard_normal(6000)
     x[1500:] += 0.8
@@ -178,7 +178,7 @@ def test_adwin_follows_the_ranks_of_the_errors_as_rivers_does() -> None:
 
 
 def test_evidence_bears_the_change_that_adwin_found_meanwhile() -> None:
-    """Of a rise at reading 1000, evidence says when ADWIN found it and ranks before and after; a change of an earlier excursion is left out."""
+    """Of a rise, evidence says when ADWIN found it and the ranks before and after; a change of an earlier excursion is left out."""
     rng = np.random.default_rng(3)
     x = 20 + 2 * rng.standard_normal(3000)
     x[1000:1400] += 3.0
@@ -198,6 +198,19 @@ def test_evidence_bears_the_change_that_adwin_found_meanwhile() -> None:
         assert n[top, columns.ADWIN_OLD_MEAN] == pytest.approx(0.5, abs=0.05)
         assert n[top, columns.ADWIN_NEW_N] == row[top] - at
         assert n[top, columns.ADWIN_NEW_MEAN] > 0.75 if rises else n[top, columns.ADWIN_NEW_MEAN] < 0.35
+
+
+@pytest.mark.parametrize("kind", ["iid", "ar0.9", "quantised-ar"])
+def test_adwin_finds_little_where_nothing_has_changed(kind: str) -> None:
+    """In 24 sensors without a fault, two weeks after a warm-up of two days, no more than one change in 100,000 readings."""
+    cells = plan(detectors=("e-detector", "adwin"))
+    fleet, changes, last = Fleet(cells, 24, 60.0), 0, np.zeros(24)
+    x = noise(kind, 16 * PER_DAY, (24, 1), np.random.default_rng(1))
+    for chunk in np.array_split(x, len(x) // int(adwin.CLOCK)):  # at most one change between two looks
+        fleet.fold(chunk)
+        now = fleet.F[:, cells.adwin_at + adwin.CHANGE_TIME].copy()
+        changes, last = changes + int((now > last).sum()), now
+    assert changes * 100_000 <= 14 * PER_DAY * 24
 
 
 def test_adwin_is_a_figure_and_moves_no_evidence() -> None:

@@ -315,7 +315,7 @@ def test_what_is_no_evidence_of_this_feed_is_counted_and_changes_nothing() -> No
 
 
 def test_an_alert_bears_what_adwin_said_with_its_evidence() -> None:
-    """The change that comes with the evidence stands on the alerts that it causes, until the incident is forgotten; else there is no such key."""
+    """The change that comes with the evidence stands on the alerts that it causes, across restarts; else there is no such key."""
     change = AdwinChange(event_time=START + 22 * MINUTE, old_n=640, old_mean=0.47, new_n=9, new_mean=0.92)
     feed, log = pumps(), begun(0)
     log.level(20, "pump-01", "vibration", "drift", 9.0)
