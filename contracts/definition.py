@@ -329,6 +329,11 @@ def _check_settings(feed: Feed, where: str) -> None:
     for detector in feed.detectors:
         if detector not in DETECTORS:
             raise DefinitionError(f"{where}: no detector {detector!r}; choose from {', '.join(DETECTORS)}")
+        if "e-detector" not in feed.detectors:  # the only one whose evidence keeps to the budget
+            raise DefinitionError(
+                f"{where}: detectors: {detector!r} adds figures to the evidence of 'e-detector', which is not there; "
+                f"write {['e-detector', *feed.detectors]} or detectors=[]"
+            )
     for text, window in zip(feed.windows, feed.window_us, strict=True):
         if window % feed.tiles:
             raise DefinitionError(f"{where}: window '{text}' does not divide into {feed.tiles} tiles of whole microseconds")

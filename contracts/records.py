@@ -67,6 +67,16 @@ class Sample(msgspec.Struct, kw_only=True):
     std: float
 
 
+class AdwinChange(msgspec.Struct, kw_only=True):
+    """The last change of mean that ADWIN has found in the ranks of one field's prediction errors: 0 to 1, ½ as in the reference."""
+
+    event_time: int  # at which it was found
+    old_n: int  # readings that were dropped as old, at most 10,235
+    old_mean: float  # of their ranks
+    new_n: int  # of the present window: readings after `event_time`; where there are none yet, those that were kept as new
+    new_mean: float
+
+
 class Evidence(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`<feed>.evidence`: what could matter to the judge. `log10_e` is the base-10 logarithm of a CUSUM e-detector.
 
@@ -91,6 +101,7 @@ class Evidence(msgspec.Struct, kw_only=True, omit_defaults=True):
     ks: float | None = None  # two-sample Kolmogorov–Smirnov statistic, current against reference
     ks_p: float | None = None
     psi: float | None = None
+    adwin: AdwinChange | None = None  # found since `since`
     contributions: dict[str, float] = {}  # feature or field -> share
     detail: str = ""
     # summary
@@ -99,7 +110,7 @@ class Evidence(msgspec.Struct, kw_only=True, omit_defaults=True):
     cells: dict[str, int] = {}  # source -> number of running statistics
 
 
-class Alert(msgspec.Struct, kw_only=True):
+class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`<feed>.alerts`: an incident's opening, update or end."""
 
     id: str
@@ -124,6 +135,7 @@ class Alert(msgspec.Struct, kw_only=True):
     entities: list[str]  # that contributed, at most 100
     merged_into: str | None  # the feed-wide incident that took this one over
     reason: str  # why it was updated or resolved; "" at the opening
+    adwin: AdwinChange | None = None  # left out where there is none: feeds ask for it by name
 
 
 class RetrainRequest(msgspec.Struct, kw_only=True):

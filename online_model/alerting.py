@@ -69,6 +69,7 @@ class Outbox:
             entities=entities[:MOST_ENTITIES],
             merged_into=merged_into,
             reason=reason,
+            adwin=self.state.adwin.get(incident.number),
         )
         self._alerts += 1
         incident.told_entities = max(incident.told_entities, len(entities))

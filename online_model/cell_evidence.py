@@ -6,10 +6,15 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_model import adwin, e_detector, missing, residuals, stuck
 from online_model import cell_layout as layout
-from online_model import e_detector, missing, residuals, stuck
 from online_model.cell_layout import CURRENT_SAMPLE, REFERENCE_SAMPLE, CellPlan
 from online_model.evidence_buffer import (
+    ADWIN_NEW_MEAN,
+    ADWIN_NEW_N,
+    ADWIN_OLD_MEAN,
+    ADWIN_OLD_N,
+    ADWIN_TIME,
     CURRENT_MEAN,
     CURRENT_N,
     CURRENT_STD,
@@ -127,6 +132,7 @@ def _emit_drift(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Eviden
     numbers[DIRECTION] = float(e_detector.direction(detector))
     _put_current(numbers, cell[layout.RESIDUAL : layout.DETECTOR], cell[layout.NOW_N], cell[layout.NOW_MEAN], cell[layout.NOW_M2])
     _put_distances(numbers, cell, plan)
+    _put_adwin(numbers, cell, plan)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -141,6 +147,7 @@ def _emit_anomaly(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evid
         far = numbers[CURRENT_MEAN] - numbers[REFERENCE_MEAN]
         numbers[DIRECTION] = 1.0 if far > numbers[REFERENCE_STD] else (-1.0 if far < -numbers[REFERENCE_STD] else 0.0)
     _put_distances(numbers, cell, plan)
+    _put_adwin(numbers, cell, plan)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -155,3 +162,15 @@ def _put_distances(numbers: F64, cell: F64, plan: CellPlan) -> None:
         numbers[KS], numbers[KS_P] = ks_two_sample(reference, current)
     if plan.psi:
         numbers[PSI] = population_stability(reference, current)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _put_adwin(numbers: F64, cell: F64, plan: CellPlan) -> None:
+    """The last change that ADWIN has found, if that was after the evidence left its ground: older ones are of something else."""
+    if not plan.adwin_at:
+        return
+    window = cell[plan.adwin_at :]
+    if window[adwin.CHANGE_TIME] > numbers[SINCE]:
+        numbers[ADWIN_TIME] = window[adwin.CHANGE_TIME]
+        numbers[ADWIN_OLD_N], numbers[ADWIN_OLD_MEAN] = window[adwin.OLD_N], window[adwin.OLD_MEAN]
+        numbers[ADWIN_NEW_N], numbers[ADWIN_NEW_MEAN] = window[adwin.WIDTH], window[adwin.TOTAL] / window[adwin.WIDTH]

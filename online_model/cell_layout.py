@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from feature_store.rows import WORD
-from online_model import e_detector, missing, residuals, stuck
+from online_model import adwin, e_detector, missing, residuals, stuck
 from online_model.evidence_buffer import Source
 
 REFERENCE_SAMPLE = 256  # errors kept of the warm-up, evenly thinned, for KS and PSI
@@ -47,21 +47,23 @@ class CellPlan(NamedTuple):
     sampling: bool  # KS or PSI are
     ks: bool
     psi: bool
+    adwin_at: int  # word of a cell from which ADWIN's window stands; 0 where it is not among the feed's detectors
     counter: NDArray[np.bool_]  # (fields,)
 
 
 def plan_cells(feed: Feed, base: int) -> CellPlan:
     """The cells of a feed whose rows have them from word `base` on."""
     k = len(feed.numbers)
-    detecting = "e-detector" in feed.detectors
-    ks, psi = detecting and "ks" in feed.detectors, detecting and "psi" in feed.detectors
-    words = SAMPLES + (SAMPLE_WORDS if ks or psi else 0)
+    detecting, ks, psi = (name in feed.detectors for name in ("e-detector", "ks", "psi"))
+    words, adwin_at = SAMPLES + (SAMPLE_WORDS if ks or psi else 0), 0
+    if "adwin" in feed.detectors:
+        adwin_at, words = words, words + adwin.WORDS
     cells = np.zeros(len(Source), np.int64)
     cells[[Source.STUCK, Source.MISSING, Source.RANGE]] = k
     if detecting:
         cells[[Source.DRIFT, Source.ANOMALY]] = k
     counter = np.array([n.counter for n in feed.numbers], np.bool_)
-    return CellPlan(base, k * words, int(cells.sum()), cells, k, words, feed.season_us, detecting, ks or psi, ks, psi, counter)
+    return CellPlan(base, k * words, int(cells.sum()), cells, k, words, feed.season_us, detecting, ks or psi, ks, psi, adwin_at, counter)
 
 
 def cell_bytes(plan: CellPlan) -> int:

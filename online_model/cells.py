@@ -11,8 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from online_model import adwin, e_detector, missing, residuals, stuck
 from online_model import cell_layout as layout
-from online_model import e_detector, missing, residuals, stuck
 from online_model.cell_evidence import LOWEST, report
 from online_model.cell_layout import (
     COLLECTING,
@@ -66,14 +66,14 @@ def reset_cells(F: F64, W: I64, slot: int, plan: CellPlan) -> None:
         cell = F[slot, at : at + plan.cell_words]
         cell[:] = 0.0
         cell[layout.COUNTER] = np.nan
-        _relearn(cell)
+        _relearn(cell, plan.adwin_at)
         stuck.reset_stuck(cell, layout.STUCK)
         missing.reset_missing(cell, layout.MISSING)
         missing.reset_missing(cell, layout.RANGE)
 
 
 @numba.njit(cache=True, nogil=True)
-def _relearn(cell: F64) -> None:
+def _relearn(cell: F64, adwin_at: int) -> None:
     """Model, reference and samples begin anew; what has been reported stays, so that falling back is reported too."""
     top, out_top = cell[_TOP], cell[_OUT_TOP]
     residuals.reset_residual(cell[layout.RESIDUAL : layout.DETECTOR])
@@ -82,6 +82,8 @@ def _relearn(cell: F64) -> None:
     cell[layout.PHASE], cell[layout.COLLECTED], cell[layout.RESUMES] = COLLECTING, 0.0, 0.0
     cell[layout.DEVIATION : layout.RESIDUAL] = 0.0
     cell[layout.STRIDE] = 1.0
+    if adwin_at:
+        adwin.reset_adwin(cell[adwin_at:])
 
 
 # it allocates, so it needs what the loop that calls it does without (stream_fold/fold_kernel.py)
@@ -116,13 +118,25 @@ def update_cells(
         at = plan.base + i * plan.cell_words
         cell = F[slot, at : at + plan.cell_words]
         _update_cell(
-            cell, halves, 2 * at, plan.season_us, plan.detecting, plan.sampling, plan.counter[i], time, offset, numbers[i], states[i], x
+            cell,
+            halves,
+            2 * at,
+            plan.season_us,
+            plan.detecting,
+            plan.sampling,
+            plan.adwin_at,
+            plan.counter[i],
+            time,
+            offset,
+            numbers[i],
+            states[i],
+            x,
         )
         if _has_risen(cell):
             report(cell, plan, i, slot, buffer, index)
         if plan.detecting:
             _end_of_ground(cell)
-            _new_normal(cell, plan.season_us, time)
+            _new_normal(cell, plan.season_us, plan.adwin_at, time)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -133,6 +147,7 @@ def _update_cell(
     season_us: int,
     detecting: bool,
     sampling: bool,
+    adwin_at: int,
     counter: bool,
     time: int,
     offset: int,
@@ -160,7 +175,7 @@ def _update_cell(
     if m >= stuck.IMPROBABLE:
         cell[layout.RESUMES] = 1.0
         return
-    _detect(cell, halves, at, season_us, sampling, time, offset, value, x)
+    _detect(cell, halves, at, season_us, sampling, adwin_at, time, offset, value, x)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -174,14 +189,16 @@ def _increase(cell: F64, value: float, time: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _detect(cell: F64, halves: F32, at: int, season_us: int, sampling: bool, time: int, offset: int, value: float, x: F64) -> None:
+def _detect(
+    cell: F64, halves: F32, at: int, season_us: int, sampling: bool, adwin_at: int, time: int, offset: int, value: float, x: F64
+) -> None:
     state = cell[layout.RESIDUAL : layout.DETECTOR]
     if cell[layout.PHASE] == COLLECTING:
         _collect(cell, state, value, time)
         return
     y = residuals.standardise(state, value)
     if cell[layout.PHASE] != RUNNING and residuals.unit_too_small(state, y):
-        _relearn(cell)
+        _relearn(cell, adwin_at)
         return
     intervals = residuals.track_interval(state, time)
     if cell[layout.RESUMES] != 0.0:  # the value before is what the sensor was stuck at
@@ -193,7 +210,7 @@ def _detect(cell: F64, halves: F32, at: int, season_us: int, sampling: bool, tim
         z = 0.0
     if cell[layout.PHASE] == RUNNING:
         if z == z:
-            _bet(cell, halves, at, season_us, sampling, time, offset, y, z, x, terms)
+            _bet(cell, halves, at, sampling, adwin_at, time, offset, y, z, x, terms)
         _keep_learning(cell, halves, at, season_us, sampling, state, y, z, intervals, x, terms)
     else:
         _warm_up(cell, halves, at, season_us, sampling, state, time, y, z, intervals, x, terms)
@@ -277,12 +294,14 @@ def _keep_learning(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _bet(
-    cell: F64, halves: F32, at: int, season_us: int, sampling: bool, time: int, offset: int, y: float, z: float, x: F64, terms: int
+    cell: F64, halves: F32, at: int, sampling: bool, adwin_at: int, time: int, offset: int, y: float, z: float, x: F64, terms: int
 ) -> None:
     detector = cell[layout.DETECTOR : layout.STUCK]
     if sampling:
         halves[at + _SAMPLES + REFERENCE_SAMPLE + int(cell[layout.RECENT_AT]) % CURRENT_SAMPLE] = np.float32(z)
         cell[layout.RECENT_AT] += 1.0
+    if adwin_at:
+        adwin.update_adwin(cell[adwin_at:], e_detector.rank(halves, at + _HISTOGRAM, z), time)
     if e_detector.bet_on_outlying(detector, z, time, offset):
         _welford(cell, layout.OUT_N, y)
     e_detector.bet_on_change(detector, halves, at + _HISTOGRAM, z, time, offset)
@@ -345,7 +364,7 @@ def _end_of_ground(cell: F64) -> None:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _new_normal(cell: F64, season_us: int, time: int) -> None:
+def _new_normal(cell: F64, season_us: int, adwin_at: int, time: int) -> None:
     """Learns the cell anew when evidence has stood high for a season and 1,000 readings: what lasts is no longer an incident."""
     if cell[_MEAN] < _STANDING and cell[_OUT_M] < _STANDING:
         cell[_STOOD] = 0.0
@@ -354,4 +373,4 @@ def _new_normal(cell: F64, season_us: int, time: int) -> None:
         cell[_STANDING_SINCE] = float(time)
     cell[_STOOD] += 1.0
     if cell[_STOOD] >= _STANDING_READINGS and float(time) - cell[_STANDING_SINCE] >= season_us:
-        _relearn(cell)
+        _relearn(cell, adwin_at)

@@ -242,6 +242,12 @@ def _outward(edge: float) -> float:
     return edge
 
 
+@numba.njit(cache=True, nogil=True)
+def rank(halves: F32, at: int, z: float) -> float:
+    """Mid-rank in the reference, 0 to 1, of an error of `z` scales, as the bets on change see it: ½ on average while nothing changes."""
+    return 0.5 + 0.5 * float(halves[at + HELD + bin_of(z)])
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset: int) -> float:
     """Evidence (mean of the bets' M) that location or spread has changed, after an error of `z` scales."""

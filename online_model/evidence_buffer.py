@@ -28,9 +28,10 @@ LOG10_E, DIRECTION, SINCE, SINCE_OFFSET, READINGS = 0, 1, 2, 3, 4
 REFERENCE_N, REFERENCE_MEAN, REFERENCE_STD = 5, 6, 7
 CURRENT_N, CURRENT_MEAN, CURRENT_STD = 8, 9, 10
 KS, KS_P, PSI = 11, 12, 13
+ADWIN_TIME, ADWIN_OLD_N, ADWIN_OLD_MEAN, ADWIN_NEW_N, ADWIN_NEW_MEAN = 14, 15, 16, 17, 18
 CONTRIBUTORS = 5  # at most so many are named; a sentence has room for two
-CONTRIBUTOR, CONTRIBUTION = 14, 14 + CONTRIBUTORS  # which of the source's parts or inputs, and the share of each
-NUMBERS = 14 + 2 * CONTRIBUTORS
+CONTRIBUTOR, CONTRIBUTION = 19, 19 + CONTRIBUTORS  # which of the source's parts or inputs, and the share of each
+NUMBERS = 19 + 2 * CONTRIBUTORS
 
 
 class EvidenceBuffer(NamedTuple):

@@ -6,6 +6,7 @@ import msgspec
 
 from contracts.definition import Feed
 from contracts.errors import StateError
+from contracts.records import AdwinChange
 from online_model.budget import PartitionRate, feed_rate, feed_thresholds
 from online_model.common_cause import Bar, Groups, bar_for
 from online_model.incidents import Cell, CellKey, Incident, spans_for
@@ -29,7 +30,7 @@ class Partition(msgspec.Struct, array_like=True):
     idle_offset: int | None = None  # told idle at this offset
 
 
-class _Wire(msgspec.Struct):
+class _Wire(msgspec.Struct, omit_defaults=True):
     version: int
     next_number: int
     retrained_at: dict[str, int]
@@ -38,6 +39,7 @@ class _Wire(msgspec.Struct):
     cells: list[Cell]
     incidents: list[Incident]
     counters: list[int]
+    adwin: list[tuple[int, AdwinChange]] = []
 
 
 class JudgeState:
@@ -51,6 +53,7 @@ class JudgeState:
         self.seen: dict[str, Position] = {}  # "partition/kind" of ids -> the last one folded
         self.cells: dict[CellKey, Cell] = {}
         self.incidents: dict[int, Incident] = {}
+        self.adwin: dict[int, AdwinChange] = {}  # incident -> what its evidence said; apart from them, as few feeds ask for it
         self.counters = dict.fromkeys(COUNTERS, 0)
         self._derive()
         self.recompute()
@@ -162,8 +165,15 @@ class JudgeState:
         if incident.quiet_since is not None or incident.resolved_at is not None:
             self.waiting[incident.number] = None
 
+    def note_adwin(self, incident: Incident, change: AdwinChange | None) -> None:
+        """Puts down the change that the evidence of an incident bears, or that it bears none."""
+        self.adwin.pop(incident.number, None)
+        if change is not None:
+            self.adwin[incident.number] = change
+
     def forget(self, incident: Incident) -> None:
         """Takes an incident out; its statistics stay, explained by none."""
+        self.adwin.pop(incident.number, None)
         for cell in self.member_cells(incident):
             self.claim(cell, None)
         del self.incidents[incident.number], self.members[incident.number], self._entities[incident.number]
@@ -194,6 +204,7 @@ class JudgeState:
                 cells=list(self.cells.values()),
                 incidents=list(self.incidents.values()),
                 counters=[self.counters[name] for name in COUNTERS],
+                adwin=sorted(self.adwin.items()),
             )
         )
 
@@ -218,6 +229,7 @@ class JudgeState:
         state.cells = {cell.key: cell for cell in wire.cells}
         state.incidents = {incident.number: incident for incident in wire.incidents}
         state.counters = dict(zip(COUNTERS, wire.counters, strict=True))
+        state.adwin = dict(wire.adwin)
         state._derive()
         state.recompute()
         return state

@@ -209,6 +209,7 @@ class Lifecycle:
     def _describe(self, incident: Incident, cell: Cell, evidence: Evidence | None) -> None:
         incident.reference, incident.current = cell.reference, cell.current
         incident.ks, incident.ks_p, incident.psi = (evidence.ks, evidence.ks_p, evidence.psi) if evidence else (None, None, None)
+        self.state.note_adwin(incident, evidence.adwin if evidence else None)
         incident.features = ranked(self.state.member_cells(incident), evidence.contributions if evidence else None)
 
     def _advance_common(self, incident: Incident) -> None:

@@ -23,7 +23,6 @@ INCIDENT_OF: dict[str, IncidentKind | None] = {
     "gradual": "drift",
     "recurring": "drift",
     "relation": "drift",
-    "concept": "concept",
     "silent": "silence",
     "duplicates": None,
     "disorder": None,

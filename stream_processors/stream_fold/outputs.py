@@ -16,7 +16,7 @@ from contracts.columns import F64, I64, U8, Columns, RawBatch
 from contracts.definition import Feed
 from contracts.ids import RecordId
 from contracts.outcomes import MAX_ORIGINAL_BYTES, Outcome, Reason
-from contracts.records import DeadLetter, Evidence, Sample
+from contracts.records import AdwinChange, DeadLetter, Evidence, Sample
 from contracts.topics import events_topic
 from feature_store.feature_plan import feature_names
 from feature_store.served_vector import VectorPacker
@@ -175,6 +175,7 @@ class OutputWriter:
             ks=_number(numbers[evidence.KS]),
             ks_p=_number(numbers[evidence.KS_P]),
             psi=_number(numbers[evidence.PSI]),
+            adwin=_adwin_change(numbers[evidence.ADWIN_TIME : evidence.ADWIN_NEW_MEAN + 1]),
             contributions=self._contributions(int(buffer.source[at]), numbers),
         )
 
@@ -235,3 +236,10 @@ def _integer(value: float) -> int | None:
 def _sample(values: list[float]) -> Sample | None:
     n, mean, std = (_number(v) for v in values)
     return None if not n or mean is None else Sample(n=int(n), mean=mean, std=std or 0.0)
+
+
+def _adwin_change(values: list[float]) -> AdwinChange | None:
+    time, old_n, old_mean, new_n, new_mean = values
+    if math.isnan(time):
+        return None
+    return AdwinChange(event_time=int(time), old_n=int(old_n), old_mean=old_mean, new_n=int(new_n), new_mean=new_mean)

@@ -7,19 +7,15 @@ import pytest
 from numpy.typing import NDArray
 from river import drift
 
-from contracts.errors import ModelError
-from feature_store.rows import new_rows
-from online_model.adwin import LEVELS, AdwinPlan, adwin_mean, adwin_width, plan_adwin, reset_adwin, update_adwin
-
-CELL = 1
+from online_model import adwin
+from online_model.adwin import update_adwin
 
 
-def rows(plan: AdwinPlan) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Rows of two entities, the second reset, all else marked."""
-    F, W = new_rows(2, plan.base + plan.words + 1)
-    W[:] = 7
-    reset_adwin(F, W, 1, plan)
-    return F, W
+def window(levels: int = adwin.LEVELS) -> NDArray[np.float64]:
+    """An empty window of so many rows."""
+    state = np.full(adwin.ROWS_AT + adwin.ROW_WORDS * levels, np.nan)
+    adwin.reset_adwin(state)
+    return state
 
 
 def case(number: int) -> NDArray[np.float64]:
@@ -37,54 +33,58 @@ def case(number: int) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("delta", [0.002, 0.2])
 def test_alarms_are_rivers(delta: float) -> None:
-    """On forty streams every alarm comes at river's value, and leaves river's width and mean."""
+    """On forty streams every alarm comes at river's value, leaves river's width and mean, and says when and what it was."""
     alarms = 0
     for number in range(40):
-        river = drift.ADWIN(delta=delta)
-        plan = plan_adwin(3, 2, delta=delta)
-        F, W = rows(plan)
-        for value in case(number):
+        river, state, begun = drift.ADWIN(delta=delta), window(), 0
+        values = case(number)
+        for i, value in enumerate(values):
             river.update(value)
-            assert update_adwin(F, W, 1, plan, CELL, value) == river.drift_detected
-            assert adwin_width(F, W, 1, plan, CELL) == river.width
+            assert update_adwin(state, value, i, delta) == river.drift_detected
+            assert state[adwin.WIDTH] == river.width
             if river.drift_detected:
                 alarms += 1
-                assert adwin_mean(F, W, 1, plan, CELL) == river.estimation
-        assert np.all(W[0] == 7)
-        assert np.all(W[1, [0, 1, 2, -1]] == 7)
-        assert adwin_width(F, W, 1, plan, 0) == 0
+                assert state[adwin.TOTAL] / state[adwin.WIDTH] == river.estimation
+                assert state[adwin.CHANGE_TIME] == i
+                old = values[begun : i + 1 - int(river.width)]
+                assert state[adwin.OLD_N] == len(old)
+                np.testing.assert_allclose(state[adwin.OLD_MEAN], old.mean(), rtol=1e-9, atol=1e-9 * np.abs(values).max())
+                begun = i + 1
     assert alarms > 100
 
 
 def test_window_is_bounded() -> None:
     """With three levels the window holds at most 35 values, its mean is theirs, and a change is still seen."""
-    plan = plan_adwin(0, 2, levels=3)
-    F, W = rows(plan)
+    state = window(levels=3)
     values = np.random.default_rng(1).normal(5.0, 1.0, 2000)
     for i, value in enumerate(values):
-        assert not update_adwin(F, W, 1, plan, CELL, value)
-        width = adwin_width(F, W, 1, plan, CELL)
+        assert not update_adwin(state, value, i)
+        width = int(state[adwin.WIDTH])
         assert min(i + 1, 31) <= width <= 35
-        np.testing.assert_allclose(adwin_mean(F, W, 1, plan, CELL), values[i + 1 - width : i + 1].mean(), rtol=1e-12)
-    assert any(update_adwin(F, W, 1, plan, CELL, value + 8.0) for value in values[:64])
+        np.testing.assert_allclose(state[adwin.TOTAL] / width, values[i + 1 - width : i + 1].mean(), rtol=1e-12)
+    assert any(update_adwin(state, value + 8.0, 2000) for value in values[:64])
 
 
 def test_impossible_values_do_no_harm() -> None:
     """NaN is passed over; infinities leave the state finite, and once the window has forgotten them a change is seen."""
-    plan = plan_adwin(0, 2, levels=6)
-    F, W = rows(plan)
+    state = window(levels=6)
     rng = np.random.default_rng(2)
     for value in (np.nan, np.inf, -np.inf, 1e300):
-        update_adwin(F, W, 1, plan, CELL, value)
-    assert adwin_width(F, W, 1, plan, CELL) == 3
+        update_adwin(state, value, 0)
+    assert state[adwin.WIDTH] == 3
     for value in rng.normal(0.0, 1.0, 2000):
-        update_adwin(F, W, 1, plan, CELL, value)
-    assert np.isfinite(F[1, :-1]).all()
-    assert any(update_adwin(F, W, 1, plan, CELL, value) for value in rng.normal(4.0, 1.0, 500))
+        update_adwin(state, value, 0)
+    assert np.isfinite(state).all()
+    assert any(update_adwin(state, value, 0) for value in rng.normal(4.0, 1.0, 500))
 
 
-def test_words_are_known_beforehand() -> None:
-    """A cell takes six words and thirteen a level; wrong sizes are refused."""
-    assert plan_adwin(0, 3).words == 3 * (6 + 13 * LEVELS)
-    with pytest.raises(ModelError, match="ADWIN"):
-        plan_adwin(0, 1, levels=60)
+def test_the_last_change_outlives_its_window() -> None:
+    """The value after a change begins the window anew, and what the change was stays until the next one."""
+    state = window()
+    values = np.concatenate([np.zeros(320), np.ones(320)])
+    first = next(i for i, value in enumerate(values) if update_adwin(state, value, i))
+    change = state[adwin.CHANGE_TIME : adwin.ROWS_AT].copy()
+    assert change[0] == first
+    assert not update_adwin(state, 1.0, first + 1)
+    assert state[adwin.WIDTH] == 1
+    assert (state[adwin.CHANGE_TIME : adwin.ROWS_AT] == change).all()

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from river import drift
 from scipy.stats import chi2, ks_2samp
 
 from contracts.definition import Feed, Number
 from contracts.durations import DAY, MINUTE, SECOND, WEEK
 from feature_store.rows import new_rows
+from online_model import adwin, e_detector
 from online_model import cell_layout as layout
-from online_model import e_detector
 from online_model import evidence_buffer as columns
 from online_model.cells import cell_bytes, plan_cells, reset_cells, update_cells
 from online_model.evidence_buffer import Source, new_evidence_buffer
@@ -90,8 +91,11 @@ def fold(feed: Feed, rows: list[tuple[int, list[float], bool]]) -> tuple[np.ndar
     return F, buffer
 
 
-def one_field(season: str | None = None, counter: bool = False) -> Feed:
-    return Feed("f", entity="e", time="t", fields=[Number("x", counter=counter)], season=season)
+DEFAULTS = ("e-detector", "ks", "psi")
+
+
+def one_field(season: str | None = None, counter: bool = False, detectors: tuple[str, ...] = DEFAULTS) -> Feed:
+    return Feed("f", entity="e", time="t", fields=[Number("x", counter=counter)], season=season, detectors=detectors)
 
 
 def test_evidence_says_what_was_and_what_is_in_the_fields_units() -> None:
@@ -135,6 +139,97 @@ def test_kolmogorov_smirnov_compares_the_newest_errors_with_the_reference() -> N
     expected = ks_2samp(samples[: int(cell[layout.KEPT])], samples[256 : 256 + 128], method="exact")
     assert evidence[columns.KS] == pytest.approx(expected.statistic, rel=1e-12)
     assert evidence[columns.KS_P] == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_adwin_follows_the_ranks_of_the_errors_as_rivers_does() -> None:
+    """Reading by reading, window, mean and alarms are those of river's on the same ranks; a cell that learns anew empties the window."""
+    rng = np.random.default_rng(12)
+    x = rng.standard_normal(6000)
+    x[1500:] += 0.8
+    x[3000:] += 4.0  # both last, and become the new normal
+    x[rng.random(6000) < 0.01] = np.nan
+    cells = plan_cells(one_field(detectors=(*DEFAULTS, "adwin")), 3)
+    F, W = new_rows(2, 3 + cells.words)
+    reset_cells(F, W, 1, cells)
+    cell, buffer, river = F[1, 3:], new_evidence_buffer(10_000), drift.ADWIN()
+    held, newest = 2 * (layout.DETECTOR + e_detector.HISTOGRAM) + e_detector.HELD, 2 * layout.SAMPLES + 256
+    fed = alarms = begun_anew = 0
+    for i, value in enumerate(x):
+        halves, seen = cell.view(np.float32).copy(), int(cell[layout.RECENT_AT])
+        state = np.array([int(np.isnan(value))], np.int8)
+        time, in_order = START + i * MINUTE, rng.random() > 0.02
+        update_cells(F, W, 1, cells, time, i, np.array([value]), state, in_order, buffer, i)
+        window = cell[cells.adwin_at :]
+        if cell[layout.PHASE] != layout.RUNNING:
+            begun_anew += seen > 0
+            river = drift.ADWIN()
+            assert (window == 0.0).all()
+        elif cell[layout.RECENT_AT] > seen:
+            z = float(cell.view(np.float32)[newest + seen % 128])
+            river.update((1.0 + float(halves[held + e_detector.bin_of(z)])) / 2.0)
+            fed += 1
+            if river.drift_detected:
+                alarms += 1
+                assert window[adwin.CHANGE_TIME] == time
+        assert window[adwin.WIDTH] == river.width
+        assert window[adwin.TOTAL] == pytest.approx(river.total, rel=1e-12)
+        assert window[adwin.CHANGED] == (fed > 0 and river.drift_detected)
+    assert (fed > 4000, alarms >= 2, begun_anew) == (True, True, 2)
+
+
+def test_evidence_bears_the_change_that_adwin_found_meanwhile() -> None:
+    """Of a rise, evidence says when ADWIN found it and the ranks before and after; a change of an earlier excursion is left out."""
+    rng = np.random.default_rng(3)
+    x = 20 + 2 * rng.standard_normal(3000)
+    x[1000:1400] += 3.0
+    x[2400:] -= 3.0
+    rows = [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(x)]
+    _, buffer = fold(one_field(detectors=("e-detector", "adwin")), rows)
+    n = buffer.numbers[: buffer.used[0]]
+    found = n[:, columns.ADWIN_TIME]
+    assert not (found <= n[:, columns.SINCE]).any()
+    row = buffer.row[: len(n)]
+    assert np.isnan(found[(row > 2400) & (row < 2440)]).all()
+    for begun, rises in ((1000, True), (2400, False)):
+        top = np.argmax(np.where((row > begun) & (row < begun + 400), n[:, columns.LOG10_E], 0.0))
+        at = (n[top, columns.ADWIN_TIME] - START) / MINUTE
+        assert begun < at < begun + 150
+        assert n[top, columns.ADWIN_OLD_N] > 200
+        assert n[top, columns.ADWIN_OLD_MEAN] == pytest.approx(0.5, abs=0.05)
+        assert n[top, columns.ADWIN_NEW_N] == row[top] - at
+        assert n[top, columns.ADWIN_NEW_MEAN] > 0.75 if rises else n[top, columns.ADWIN_NEW_MEAN] < 0.35
+
+
+@pytest.mark.parametrize("kind", ["iid", "ar0.9", "quantised-ar"])
+def test_adwin_finds_little_where_nothing_has_changed(kind: str) -> None:
+    """In 24 sensors without a fault, four weeks after a warm-up of two days, no more than one change in 100,000 readings."""
+    cells = plan(detectors=("e-detector", "adwin"))
+    fleet, changes, last = Fleet(cells, 24, 60.0), 0, np.zeros(24)
+    x = noise(kind, 30 * PER_DAY, (24, 1), np.random.default_rng(1))
+    for chunk in np.array_split(x, len(x) // int(adwin.CLOCK)):  # at most one change between two looks
+        fleet.fold(chunk)
+        now = fleet.F[:, cells.adwin_at + adwin.CHANGE_TIME].copy()
+        changes, last = changes + int((now > last).sum()), now
+    assert changes * 100_000 <= 28 * PER_DAY * 24, changes
+
+
+def test_adwin_is_a_figure_and_moves_no_evidence() -> None:
+    """With it, evidence and state are byte for byte those without it, but for its own columns and words: the budget is not touched."""
+    x = noise("season", 4 * PER_DAY, (1,), np.random.default_rng(13))[:, 0]
+    x[3 * PER_DAY :] += 2.0
+    x[3 * PER_DAY + 300 : 3 * PER_DAY + 400 : 7] += 9.0
+    rows = [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(x)]
+    (F, with_it), (G, without) = (fold(one_field("1d", detectors=detectors), rows) for detectors in ((*DEFAULTS, "adwin"), DEFAULTS))
+    end = 3 + plan_cells(one_field("1d"), 3).words
+    assert F[:, :end].tobytes() == G[:, :end].tobytes()
+    used = with_it.used[0]
+    assert used == without.used[0] > 10
+    own = slice(columns.ADWIN_TIME, columns.ADWIN_NEW_MEAN + 1)
+    assert np.isfinite(with_it.numbers[:used, own]).any()
+    assert np.isnan(without.numbers[:used, own]).all()
+    with_it.numbers[:used, own] = np.nan
+    for one, other in zip(with_it, without, strict=True):
+        assert one[:used].tobytes() == other[:used].tobytes()
 
 
 def test_nobody_is_woken_in_the_first_two_seasons() -> None:
@@ -243,4 +338,8 @@ def test_the_plan_tells_bytes_statistics_and_most_evidence() -> None:
     assert whole.words == 3 * whole.cell_words
     assert whole.max_evidence == 15
     assert list(whole.cells[:5]) == [3, 3, 3, 3, 3]
-    assert list(plan(3, detectors=("adwin",)).cells[:5]) == [0, 0, 3, 3, 3]
+    assert list(plan(3, detectors=()).cells[:5]) == [0, 0, 3, 3, 3]
+    for others in (("e-detector",), ("e-detector", "ks", "psi")):
+        without, with_adwin = plan(3, detectors=others), plan(3, detectors=(*others, "adwin"))
+        assert cell_bytes(with_adwin) - cell_bytes(without) == 8 * adwin.WORDS == 1216
+        assert (with_adwin.cells == without.cells).all()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from contracts.definition import Feed
 from contracts.durations import MINUTE
 from contracts.ids import parse_id
-from contracts.records import Alert, RetrainRequest, Sample
+from contracts.records import AdwinChange, Alert, RetrainRequest, Sample
 from online_model.judge import Judge
+from online_model.judge_state import JudgeState
 from tests.online_model.evidence_log import HIGHER, NORMAL, START, EvidenceLog, alerts, judged, pumps, told
 
 
@@ -310,6 +312,29 @@ def test_what_is_no_evidence_of_this_feed_is_counted_and_changes_nothing() -> No
     state = judge.new_state()
     assert judge.fold(state, log.records) == []
     assert (state.counters["read"], state.counters["unreadable"]) == (3, 3)
+
+
+def test_an_alert_bears_what_adwin_said_with_its_evidence() -> None:
+    """The change that comes with the evidence stands on the alerts that it causes, across restarts; else there is no such key."""
+    change = AdwinChange(event_time=START + 22 * MINUTE, old_n=640, old_mean=0.47, new_n=9, new_mean=0.92)
+    feed, log = pumps(), begun(0)
+    log.level(20, "pump-01", "vibration", "drift", 9.0)
+    log.level(25, "pump-01", "vibration", "drift", 12.0, adwin=change)
+    log.level(30, "pump-01", "vibration", "drift", 0.0)
+    log.level(40, "pump-02", "vibration", "drift", 9.0)
+    log.summaries(100, 400)
+    judge, state, out = Judge(feed, 1), JudgeState(feed), []
+    for record in log.in_time():
+        state = judge.from_bytes(judge.to_bytes(state))
+        out += [alert for _, alert in judge.fold(state, [record]) if isinstance(alert, Alert)]
+    assert [(a.status, a.entity, a.adwin) for a in out] == [
+        ("opened", "pump-01", None),
+        ("updated", "pump-01", change),
+        ("opened", "pump-02", None),
+        ("resolved", "pump-01", change),
+    ]
+    assert [b'"adwin"' in msgspec.json.encode(a) for a in out] == [False, True, False, True]
+    assert state.adwin == {}
 
 
 @pytest.mark.parametrize("entity", ["pump", "pump_id", "Pump ID"])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import StateError
-from contracts.records import Alert, Evidence, RetrainRequest
+from contracts.records import AdwinChange, Alert, Evidence, RetrainRequest
 from online_model import judge_state
 from online_model.judge import Judge
 from tests.online_model.evidence_log import HIGHER, NORMAL, EvidenceLog, pumps
@@ -39,9 +39,10 @@ def log_of(steps: Steps) -> Log:
         minute += step
         generation += kind == "generation"
         values: dict[str, Any] = {"generation": generation, "offset": minute * 100}
+        change = AdwinChange(event_time=minute, old_n=640, old_mean=0.5, new_n=entity, new_mean=0.8) if entity > 4 else None
         summary: dict[str, Any] = {"entities": 6, "counters": {"folded": (minute + 3_000) * 6}} | values
         if kind in ("level", "fleet"):
-            seen = {"direction": direction, "reference": NORMAL, "current": HIGHER} | values
+            seen = {"direction": direction, "reference": NORMAL, "current": HIGHER, "adwin": change} | values
             for pump in [entity] if kind == "level" else range(entity % 4, 12):
                 log.level(minute, f"pump-{pump:02}", field, source, level, minute - 5, partition=pump % 2, **seen)
         elif kind != "generation":

@@ -78,6 +78,14 @@ def test_sizes_follow_rate_and_entities(tmp_path):
     assert sizes("--rate", "100", path=thin)["kafka_scores_per_day"] < once["kafka_scores_per_day"] / 2
 
 
+def test_adwin_costs_state_and_no_budget(tmp_path):
+    """Named among the detectors it adds 1,216 bytes a number field to an entity's state, and leaves every share and threshold as it was."""
+    named = ISSUE.replace("lateness=", 'detectors=["e-detector", "ks", "psi", "adwin"], lateness=')
+    without, with_it = (json.loads(command(["check", plant(tmp_path, text), "--json"]).out)["feeds"]["pumps"] for text in (ISSUE, named))
+    assert with_it["bytes"]["state_per_entity"] - without["bytes"]["state_per_entity"] == 2 * 1216
+    assert with_it["budget"] == without["budget"]
+
+
 def test_people_get_tables(tmp_path):
     """Without --json the same things stand there in words."""
     done = command(["check", plant(tmp_path, ISSUE)])
@@ -121,6 +129,8 @@ def test_the_named_feed_alone_is_shown(tmp_path):
         ('lateness="30s"', 'log_vectors="some"', ["log_vectors='some'", "all, 10s, none"]),
         ('lateness="30s"', 'time_unit="min"', ["time_unit", "'ms'"]),
         ('lateness="30s"', 'detectors=["cusum"]', ["'cusum'", "e-detector"]),
+        ('lateness="30s"', 'detectors=["adwin"]', ["detectors", "'adwin' adds figures", "write ['e-detector', 'adwin']"]),
+        ('lateness="30s"', 'detectors=["ks", "psi"]', ["'ks' adds figures", "write ['e-detector', 'ks', 'psi']"]),
         ('lateness="30s"', 'anomaly="river.anomaly.Nothing"', ["anomaly", "river.anomaly"]),
         ('lateness="30s"', 'anomaly="pickle.loads"', ["pickle.loads", "choose from"]),
         ('lateness="30s"', "remembered=0", ["remembered=0", "1 to 1024"]),

@@ -29,12 +29,13 @@ def in_a_process(**environment: str) -> dict[str, object]:
 
 
 def test_the_golden_stream_reaches_everything():
-    """Evictions, every outcome, impossible values, evidence of several sources and alerts are in the digests."""
+    """Evictions, every outcome, impossible values, evidence of several sources, with what ADWIN found, and alerts are in the digests."""
     folded = fold_in_cuts(FEED, golden_log(), [])
     names = ("folded", "duplicate", "late", "dead_lettered", "out_of_order", "impossible", "evicted")
     assert min(folded.counters[name] for name in names) > 10, folded.counters
     sources = {json.loads(item.value).get("source") for item in folded.records["evidence"]}
     assert len(sources) >= 3, sources
+    assert any(json.loads(item.value).get("adwin") for item in folded.records["evidence"])
     assert "records alerts" in digests()
 
 
