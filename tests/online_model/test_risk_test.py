@@ -79,13 +79,13 @@ def test_losses_may_be_cut_anywhere() -> None:
 
 @pytest.mark.parametrize("wild", [math.inf, math.nan, 1e300, 1e99, -1.0])
 def test_wild_losses_now_and_then_are_no_drift(wild: float) -> None:
-    """Two in the reference, which they move by less than a tenth, and one after it: no decade is told, the state stays finite."""
+    """Some in the reference, which they move by less than a seventh, and one after it: no decade is told, the state stays finite."""
     values = losses(6_000)
     usual = values[held_losses.FIRST : held_losses.FIRST + risk.REFERENCE].mean()
-    values[[5, 700, 3_000]] = wild
+    values[[5, 20, 700, 3_000]] = wild
     state = risk.new_risk_test()
     assert not any(risk.update(state, value, 0, 0) for value in values)
-    assert risk.reference_risk(state)[1] == pytest.approx(usual, rel=0.1)
+    assert risk.reference_risk(state)[1] == pytest.approx(usual, rel=0.15)
     assert risk.log10_e(state) < 2.0
     assert np.isfinite(state).all()
 
