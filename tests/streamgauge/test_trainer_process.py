@@ -80,15 +80,15 @@ def test_a_trainer_killed_while_it_trains_is_made_good_and_its_model_leaves_the_
     assert (tmp_path / "mlruns" / "mlflow.db").exists()
 
     kafka = ["--kafka", servers.kafka.address]
-    listed = command(["models", str(plant), *kafka, "list", "--json"])
+    listed = command(["models", str(plant), "list", "--json", *kafka])
     assert json.loads(listed.out)["version"] == "v1", listed.err
-    exported = command(["models", str(plant), *kafka, "export", "v1", "--format", "onnx", "-o", str(tmp_path / "mills.onnx")])
+    exported = command(["models", str(plant), "export", "v1", "--format", "onnx", "-o", str(tmp_path / "mills.onnx"), *kafka])
     assert exported.code == 0, exported.err
     card = (tmp_path / "mills.md").read_text()
     assert "# mills v1" in card and "| mae |" in card
-    assert command(["models", str(plant), *kafka, "export", "v7"]).err == "Error: feed 'mills' has no version 'v7'; it has v1\n"
+    assert command(["models", str(plant), "export", "v7", *kafka]).err == "Error: feed 'mills' has no version 'v7'; it has v1\n"
 
-    vector = examples_of(feed, 1).vectors[0]
+    vector = examples_of(feed, 2).vectors[0]
     row = json.dumps({name: value for name, value in zip(feature_names(feed), vector.tolist(), strict=True) if value == value})
     scored = subprocess.run(
         [sys.executable, str(ROOT / "deploy/score_onnx.py"), str(tmp_path / "mills.onnx")],
