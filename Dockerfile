@@ -14,6 +14,7 @@ COPY contracts contracts
 COPY producers producers
 COPY feature_store feature_store
 COPY online_model online_model
+COPY training training
 COPY stream_processors stream_processors
 COPY streamgauge streamgauge
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \

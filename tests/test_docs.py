@@ -34,7 +34,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=names)
 def test_files_named_in_prose_exist(page: Path) -> None:
     """Paths such as `contracts/settings.py` that a page names in code font exist."""
-    packages = "contracts|producers|feature_store|online_model|stream_processors|streamgauge|tests|benchmarks|docs|deploy"
+    packages = "contracts|producers|feature_store|online_model|training|stream_processors|streamgauge|tests|benchmarks|docs|deploy"
     for path in re.findall(rf"`((?:{packages})/[\w/.\-]+\.\w+)`", prose(page)):
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
@@ -71,7 +71,8 @@ def test_every_dependency_has_its_reason() -> None:
 def options_of(name: str) -> set[str]:
     """Every option of a command."""
     command: Any = cli.get_command(click.Context(cli), name)
-    return {text for option in command.params for text in getattr(option, "opts", [])} | {"-h", "--help"}
+    parts = [command, *getattr(command, "commands", {}).values()]
+    return {text for part in parts for option in part.params for text in getattr(option, "opts", [])} | {"-h", "--help"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)

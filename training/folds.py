@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 
 class Fold(NamedTuple):
-    """Rows [train_start, train_end) to train on, rows [test_start, test_end) to test on."""
+    """Rows [0, train_end) to train on, or the newer ones of them; rows [test_start, test_end) to test on."""
 
-    train_start: int
     train_end: int
     test_start: int
     test_end: int
@@ -33,5 +32,5 @@ def time_folds(event_times: NDArray[np.int64], start: int, end: int, count: int,
     for test_start, test_end in pairwise(edges):
         known = known_rows(event_times, test_start, gap) if test_end > test_start else 0
         if known > 0:
-            folds.append(Fold(0, known, test_start, test_end))
+            folds.append(Fold(known, test_start, test_end))
     return folds

@@ -11,32 +11,28 @@ import click
 from streamgauge.commands.options import feed_option, json_option, kafka_option, plant_argument, resolve_one_feed, resolve_servers, say
 
 if TYPE_CHECKING:
+    from contracts.definition import Feed
     from stream_processors.models_log import Models
 
 
 @click.group("models")
 @plant_argument
-@feed_option
-@kafka_option
 @click.pass_context
-def command(ctx: click.Context, plant: Path, feed_name: str | None, kafka: str | None) -> None:
+def command(ctx: click.Context, plant: Path) -> None:
     """Show the versions that stand on a feed's models topic, or export one."""
-    from contracts.errors import SettingsError
-
-    feed = resolve_one_feed(plant, feed_name)
-    if feed.target is None:
-        raise SettingsError(f"feed '{feed.name}' has no target, so it has no models; write target=Regression(...) in {plant}")
-    ctx.obj = feed, resolve_servers(kafka)
+    ctx.obj = plant
 
 
 @command.command("list")
+@feed_option
+@kafka_option
 @json_option
-@click.pass_context
-def list_versions(ctx: click.Context, as_json: bool) -> None:
+@click.pass_obj
+def list_versions(plant: Path, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
     """Versions, oldest first, with their held-out metrics; and what serves now."""
     import msgspec
 
-    models = _models(ctx)
+    models = _read_models(_feed(plant, feed_name), kafka)
     for snapshot in models.snapshots.values():
         if as_json:
             click.echo(msgspec.json.encode({n: getattr(snapshot, n) for n in ("version", "request", "parameters", "metrics")}).decode())
@@ -54,8 +50,10 @@ def list_versions(ctx: click.Context, as_json: bool) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="File to write (default: FEED-VERSION.onnx); the card stands beside it."
 )
-@click.pass_context
-def export(ctx: click.Context, version: str, kind: str, output: Path | None) -> None:
+@feed_option
+@kafka_option
+@click.pass_obj
+def export(plant: Path, version: str, kind: str, output: Path | None, feed_name: str | None, kafka: str | None) -> None:
     """Write VERSION as an ONNX file with its model card, checked against the original."""
     from contracts.errors import ModelError
     from online_model.online_predictor import COMPILED
@@ -63,8 +61,8 @@ def export(ctx: click.Context, version: str, kind: str, output: Path | None) -> 
     from training.model_card import card_metadata, model_card
     from training.onnx_export import check_onnx, export_onnx
 
-    feed, _ = ctx.obj
-    snapshots = _models(ctx).snapshots
+    feed = _feed(plant, feed_name)
+    snapshots = _read_models(feed, kafka).snapshots
     if version not in snapshots:
         raise ModelError(f"feed '{feed.name}' has no version '{version}'; it has {', '.join(snapshots) or 'none yet'}")
     snapshot = snapshots[version]
@@ -80,12 +78,21 @@ def export(ctx: click.Context, version: str, kind: str, output: Path | None) -> 
     click.echo(f"{output} ({len(data):,} bytes) and {card}; predictions differ from the original by at most {difference:.3g}")
 
 
-def _models(ctx: click.Context) -> Models:
+def _feed(plant: Path, feed_name: str | None) -> Feed:
+    from contracts.errors import SettingsError
+
+    feed = resolve_one_feed(plant, feed_name)
+    if feed.target is None:
+        raise SettingsError(f"feed '{feed.name}' has no target, so it has no models; write target=Regression(...) in {plant}")
+    return feed
+
+
+def _read_models(feed: Feed, kafka: str | None) -> Models:
     from stream_processors.models_log import Models
     from stream_processors.trainer.logs import FeedLogs
     from stream_processors.waiting import wait_for_kafka
 
-    feed, servers = ctx.obj
+    servers = resolve_servers(kafka)
     wait_for_kafka(servers.kafka, say=say)
     logs, models = FeedLogs(feed, servers.kafka), Models()
     for record in logs.read("models", *logs.bounds("models")):

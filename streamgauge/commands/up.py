@@ -73,14 +73,17 @@ def _stack(kafka: str | None, redis: str | None) -> LocalStack:
 
 
 def _start(plant: Path, feeds: list[Feed], stack: LocalStack) -> list[Child]:
-    """Worker and archiver; the judge runs in the worker that holds the evidence."""
+    """Worker and archiver, and a trainer where there is something to train; the judge runs in the worker that holds the evidence."""
     for feed in feeds:
         for finding in ensure_topics(feed, stack.servers.kafka).findings:
             click.echo(finding)
     port = first_free_port(WEB_PORT)
-    commands = (["worker", str(plant), "--web-port", str(port)], ["archive", str(plant)])
+    commands = [["worker", str(plant), "--web-port", str(port)], ["archive", str(plant)]]
+    if any(feed.target for feed in feeds):
+        commands.append(["trainer", str(plant)])
     children = [command_child(command, stack.servers, stack.directory) for command in commands]
-    click.echo(f"worker (http://127.0.0.1:{port}/metrics/) and archive run for {', '.join(f.name for f in feeds)}; Ctrl-C ends all")
+    others = " and ".join(command[0] for command in commands[1:])
+    click.echo(f"worker (http://127.0.0.1:{port}/metrics/) and {others} run for {', '.join(f.name for f in feeds)}; Ctrl-C ends all")
     return children
 
 

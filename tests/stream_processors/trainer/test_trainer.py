@@ -61,7 +61,7 @@ def live(logs: FeedLogs, requests: list[bytes], shown: Shown, first: int = 0) ->
             job()
 
 
-def feed_on(servers: Servers, name: str, examples: int = 320) -> Feed:
+def feed_on(servers: Servers, name: str, examples: int = 400) -> Feed:
     feed = regression(name)
     ensure_topics(feed, servers.kafka)
     if examples:
@@ -82,7 +82,7 @@ def test_a_trainer_killed_at_any_step_loses_no_request_and_registers_nothing_twi
     requests = [request(feed, 0)]
     with pytest.raises(Killed):
         live(MortalLogs(feed, servers, **mortal), requests, Shown(kills=not mortal))
-    put_examples(feed, servers.kafka, 340, 320)
+    put_examples(feed, servers.kafka, 420, 400)
     shown = Shown()
     live(FeedLogs(feed, servers.kafka), requests, shown)
     live(FeedLogs(feed, servers.kafka), requests, shown)
@@ -91,7 +91,7 @@ def test_a_trainer_killed_at_any_step_loses_no_request_and_registers_nothing_twi
     assert [arrival.version for arrival in story.arrivals] == ["v1"]
     assert story.arrivals[0].snapshot == story.snapshots[0]
     assert story.final == {request_id(feed, 0): 1} and story.answers[-1].outcome == "trained"
-    pinned = (0, 340) if place == "before-started" else (0, 320)
+    pinned = (0, 420) if place == "before-started" else (0, 400)
     assert {answer.examples for answer in story.answers} == {pinned}
     assert shown.versions == ([] if place == "after-trained" else ["v1"])
 
@@ -104,7 +104,7 @@ def test_the_same_request_gives_the_same_model_after_a_kill(servers: Servers) ->
         if mortal:
             with pytest.raises(Killed):
                 live(MortalLogs(feed, servers, **mortal), [request(feed, 0)], Shown())
-            put_examples(feed, servers.kafka, 340, 320)
+            put_examples(feed, servers.kafka, 420, 400)
         live(FeedLogs(feed, servers.kafka), [request(feed, 0)], Shown())
         (snapshot,) = Story(FeedLogs(feed, servers.kafka)).snapshots
         states.append((snapshot.state, snapshot.metrics, snapshot.reference))
@@ -117,7 +117,7 @@ def test_requests_that_are_not_trained_are_told_why(servers: Servers) -> None:
     times = [0, MINUTE + 1, 2 * MINUTE, 2 * MINUTE + 10, 3 * MINUTE + 1]
     requests = [request(feed, n, time) for n, time in enumerate(times)]
     live(FeedLogs(feed, servers.kafka), requests[:2], Shown())
-    put_examples(feed, servers.kafka, 320, 100)
+    put_examples(feed, servers.kafka, 400, 100)
     live(FeedLogs(feed, servers.kafka), requests, Shown())
     story = Story(FeedLogs(feed, servers.kafka))
     expected = ["too_little", "too_soon", "started", "trained", "too_soon", "started", "trained"]
@@ -145,7 +145,7 @@ def test_of_two_trainers_that_begin_at_once_the_first_on_the_log_decides(servers
     feed = feed_on(servers, "two")
     first, second = (Trainer(FeedLogs(feed, servers.kafka), Shown()) for _ in range(2))
     jobs = [first.answer(0, request(feed, 0))]
-    put_examples(feed, servers.kafka, 340, 320)
+    put_examples(feed, servers.kafka, 420, 400)
     jobs.append(second.answer(0, request(feed, 0)))
     for job in reversed(jobs):
         assert job is not None
@@ -153,7 +153,7 @@ def test_of_two_trainers_that_begin_at_once_the_first_on_the_log_decides(servers
     story = Story(FeedLogs(feed, servers.kafka))
     assert story.outcomes == ["started", "started", "trained"]
     assert [len(story.snapshots), len(story.arrivals)] == [1, 1]
-    assert story.answers[-1].examples == (0, 320)
+    assert story.answers[-1].examples == (0, 400)
 
 
 def test_a_training_that_fails_is_answered_and_one_that_ends_the_process_is_given_up(
@@ -204,7 +204,7 @@ def test_mlflow_on_sqlite_shows_the_request_its_candidates_and_the_challenger(
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert [run.info.status for run in parents] == ["FINISHED"]
     (snapshot,) = Story(FeedLogs(feed, servers.kafka)).snapshots
-    assert parents[0].data.params["definition"] == feed.hash and parents[0].data.params["examples"] == "0 to 320"
+    assert parents[0].data.params["definition"] == feed.hash and parents[0].data.params["examples"] == "0 to 400"
     assert parents[0].data.metrics["mae"] == snapshot.metrics["mae"]
     nested = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert len(nested) == int(snapshot.parameters["candidates"])
