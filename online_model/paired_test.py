@@ -40,7 +40,7 @@ F64 = NDArray[np.float64]
 
 LEVEL = 0.003  # of a promotion; simulated shares come out up to twice as high, and their upper bound must stay below 1 %
 STAKES = (0.085, 0.2)  # θ: .085 is near the best for a tenth less loss and gains from 4 % on, .2 is quick where the gain is large
-WEIGHTS = (0.85, 0.15)  # with .7 and .3 a gain of a tenth takes 4 % more labels; with the small stake alone a halved loss a third more
+WEIGHTS = (0.85, 0.15)  # with .7 and .3 a gain of a tenth takes 3 % more labels; with the small stake alone a halved loss a third more
 HOLD = 8.0  # times the root mean square; at 5 a challenger with heavier tails is promoted 1.6 times as often, without it all are slower
 BOLDEST = 0.25  # standard deviations of a block: stakes beyond it are lost on one bad block
 FIRST_BLOCKS = 16  # seen before the first stake: σ² of fewer is chance
