@@ -20,6 +20,8 @@ from contracts.plant import load_plant
 from contracts.records import Arrival, Decision, Example, Rollout, Score
 from contracts.settings import Servers
 from contracts.topics import topic_name
+from feature_store.partition_reader import PartitionReader
+from feature_store.redis_connection import async_client
 from online_model.learner import Learner
 from producers.sender import Sender
 from stream_processors.log_ends import end_offsets
@@ -133,7 +135,7 @@ def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                     workers[0].stop()
                     workers = [worker(1)]
                 wait_for("the examples", lambda due=due: len(topic(feed, servers, "examples")) >= due, workers)  # type: ignore[misc]
-            wait_for("the learner", lambda: learnt(feed, servers), workers)
+            wait_for("the learner", lambda: asyncio.run(learnt(feed, servers, BLOCKS * BLOCK * len(OVENS))), workers)
             yield Loop(
                 feed,
                 topic(feed, servers, "examples"),
@@ -147,10 +149,14 @@ def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 child.stop()
 
 
-def learnt(feed: Feed, servers: Servers) -> bool:
-    """Whether the learner has put down a revision that only all examples give."""
-    rollouts = asyncio.run(read_models(feed, servers.kafka)).rollouts
-    return bool(rollouts) and rollouts[-1].version.partition(".")[2] == str(BLOCKS * BLOCK * len(OVENS) // 1000)
+async def learnt(feed: Feed, servers: Servers, examples: int) -> bool:
+    """Whether the learner's checkpoint covers so many examples."""
+    redis = await async_client(servers.redis)
+    try:
+        manifest = await PartitionReader(redis, feed.name, "examples").manifest()
+    finally:
+        await redis.aclose()
+    return manifest is not None and manifest.offset >= examples
 
 
 def test_every_label_becomes_one_example(loop: Loop) -> None:
