@@ -50,8 +50,11 @@ def wait_for(what: str, done: Callable[[], bool], trainer: Child) -> None:
         time.sleep(0.05)
 
 
-def test_a_trainer_killed_while_it_trains_is_made_good_and_its_model_leaves_the_house(servers: Servers, tmp_path: Path) -> None:
+def test_a_trainer_killed_while_it_trains_is_made_good_and_its_model_leaves_the_house(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SIGKILL after `started`: the next process trains that request once; `models` exports it; onnxruntime alone scores it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     plant = tmp_path / "plant.py"
     plant.write_text(PLANT)
     (feed,) = load_plant(plant)

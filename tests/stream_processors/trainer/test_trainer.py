@@ -192,7 +192,7 @@ def test_mlflow_on_sqlite_shows_the_request_its_candidates_and_the_challenger(
     from stream_processors.trainer.mlflow_tracking import MlflowTracking
     from tests.training.examples import examples_of
 
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it for child processes: undone when the test ends
     feed = feed_on(servers, "tracked")
     tracking = MlflowTracking([feed], tmp_path / "runs")
     with pytest.raises(Killed):
