@@ -29,7 +29,9 @@ CANARY_SHARE = 0.1  # of entities: enough to be noticed by people, few enough to
 CANARY_LABELS = 500  # pairs for which a canary must hold its ground; what breaks only in service shows by then
 MOST_LABELS = 100_000  # of a trial: who has not shown an advantage by then has none that matters, and another may have
 MAX_KNOWN = 256  # versions that a person can name; older ones are forgotten
-TESTS = ("champion", "last", "hour", "reverse")  # challenger better than each; challenger worse than the champion
+RECENT = 4_096  # labels of a watch after which a second test begins anew: one that has seen a long good time takes a sudden change for
+# noise of long memory, and lays stakes that small that a champion twice as bad as the one before stays for 40,000 labels
+TESTS = ("champion", "last", "hour", "reverse", "recent")  # challenger better than each; challenger worse than the champion, lately
 
 
 class Losses(NamedTuple):
@@ -111,7 +113,10 @@ class RolloutState:
         if losses.challenger != losses.challenger or (not alone and losses.champion != losses.champion):
             return False
         if self.stage == "watch":  # the one before has become the challenger
-            paired_test.update(self._tests["reverse"], losses.champion, losses.challenger)
+            if self.pairs % RECENT == 0:
+                paired_test.reset(self._tests["recent"], False)
+            for name in ("reverse", "recent"):
+                paired_test.update(self._tests[name], losses.champion, losses.challenger)
             return True
         if not alone:
             paired_test.update(self._tests["champion"], losses.champion, losses.challenger)
@@ -146,10 +151,11 @@ class RolloutState:
         return []
 
     def _in_watch(self) -> list[Change]:
-        if not self._decided("reverse"):
+        found = next((name for name in ("reverse", "recent") if self._decided(name)), None)
+        if found is None:
             return []
         worse, self.champion = self.champion or "", self.challenger
-        return self._end(Change("rolled_back", worse, f"worse than {self.champion}, which serves again{self._by_how_much('reverse')}"))
+        return self._end(Change("rolled_back", worse, f"worse than {self.champion}, which serves again{self._by_how_much(found)}"))
 
     def _by_how_much(self, name: str) -> str:
         found = paired_test.compare(self._tests[name])

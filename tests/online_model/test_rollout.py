@@ -1,0 +1,120 @@
+"""The rollout as a whole: who serves after which losses, and what a person may decide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from contracts.errors import StateError
+from contracts.records import Decision
+from online_model.rollout import CANARY_LABELS, CANARY_SHARE, Change, Losses, RolloutState
+
+NONE = float("nan")
+BETTER = {"v1": 1.0, "v2": 0.4, "v3": 0.4}
+
+
+def run(state: RolloutState, losses: dict[str, float], labels: int, seed: int = 1, baseline: float = 4.0) -> list[Change]:
+    """Losses of exponential noise around each version's mean; what became of versions meanwhile."""
+    chance, changes = np.random.default_rng(seed), []
+    for a, b, c in chance.exponential(1.0, (labels, 3)).tolist():
+        serving, beside = losses.get(state.champion or "", NONE) * a, losses.get(state.challenger or "", NONE) * b
+        changes += state.take(Losses(serving, beside, baseline * c, baseline * c))
+    return changes
+
+
+def champion(name: str = "v1") -> RolloutState:
+    """A rollout with one champion and nothing else."""
+    state = RolloutState()
+    state.arrive(name)
+    assert [change.stage for change in run(state, {name: 1.0}, 6_000)] == ["champion"]
+    return state
+
+
+def test_a_better_version_passes_shadow_and_canary_and_is_watched() -> None:
+    """In the shadow it serves nobody, as a canary a tenth of the entities, then all; the one before it stays beside it."""
+    state = champion()
+    assert [change.stage for change in state.arrive("v2")] == ["shadow"]
+    assert (state.champion, state.challenger, state.share) == ("v1", "v2", 0.0)
+    changes = run(state, BETTER, 8_000)
+    assert [change.stage for change in changes] == ["canary", "champion"]
+    assert (state.stage, state.champion, state.challenger) == ("watch", "v2", "v1")
+    assert "beats v1 and both baselines: mean loss 0." in changes[0].why
+
+
+def test_a_canary_serves_a_share_until_it_has_held_its_ground() -> None:
+    """Its share is CANARY_SHARE for CANARY_LABELS labels."""
+    state = champion()
+    state.arrive("v2")
+    while state.stage == "shadow":
+        run(state, BETTER, 1, seed=state.pairs)
+    assert (state.stage, state.share) == ("canary", CANARY_SHARE)
+    run(state, BETTER, CANARY_LABELS - 1)
+    assert state.champion == "v1"
+    run(state, BETTER, 1)
+    assert state.champion == "v2"
+
+
+def test_a_worse_version_is_rejected_and_an_equal_one_is_not_promoted() -> None:
+    """Worse by half: rejected with both losses; equally good: still in the shadow after 20,000 labels."""
+    state = champion()
+    state.arrive("v2")
+    assert [change.stage for change in run(state, {"v1": 1.0, "v2": 1.5}, 20_000)] == ["rejected"]
+    assert (state.champion, state.challenger) == ("v1", None)
+    state.arrive("v3")
+    assert run(state, {"v1": 1.0, "v3": 1.0}, 20_000) == []
+
+
+def test_who_does_not_beat_the_baselines_never_serves() -> None:
+    """Better than the champion is not enough."""
+    state = champion()
+    state.arrive("v2")
+    assert run(state, BETTER, 8_000, baseline=0.4) == []
+
+
+def test_a_champion_that_goes_bad_after_its_promotion_is_rolled_back() -> None:
+    """The one before serves again, and the reason names both losses."""
+    state = champion()
+    state.arrive("v2")
+    run(state, BETTER, 8_000)
+    (change,) = run(state, {"v1": 1.0, "v2": 2.0}, 20_000)
+    assert (change.stage, change.version, state.champion) == ("rolled_back", "v2", "v1")
+    assert "worse than v1, which serves again: mean loss" in change.why
+
+
+def test_a_newer_version_takes_the_place_in_the_shadow_and_waits_behind_a_canary() -> None:
+    """No version is lost: each is tried, or its rejection says which newer one took its place."""
+    state = champion()
+    state.arrive("v2")
+    assert [(c.stage, c.version) for c in state.arrive("v3")] == [("rejected", "v2"), ("shadow", "v3")]
+    while state.stage == "shadow":
+        run(state, BETTER, 1, seed=state.pairs)
+    assert state.arrive("v4") == []
+    assert [(c.stage, c.version) for c in state.arrive("v5")] == [("rejected", "v4")]
+    assert state.arrive("v5") == []
+
+
+def test_people_promote_roll_back_and_split() -> None:
+    """By name, with who and why; what cannot be done changes nothing; a split is not ended by the gate."""
+    state = champion()
+    assert state.decide(Decision(id="d", action="promote", version="v9")) == []
+    assert state.decide(Decision(id="d", action="rollback")) == []
+    state.arrive("v2")
+    (change,) = state.decide(Decision(id="d", action="promote", version="v2", by="ada", when=7, why="audit"))
+    assert change == Change("champion", "v2", "audit", "ada", 7)
+    (change,) = state.decide(Decision(id="d", action="rollback", by="ada"))
+    assert (change.stage, change.version, state.champion) == ("rolled_back", "v2", "v1")
+    (change,) = state.decide(Decision(id="d", action="split", version="v2", share=0.5))
+    assert (change.stage, state.share) == ("split", 0.5)
+    assert run(state, BETTER, 8_000) == []
+
+
+def test_stored_in_the_middle_it_goes_on_as_if_it_had_not_been() -> None:
+    """Equal bytes give equal futures; bytes that are none are refused."""
+    one = champion()
+    one.arrive("v2")
+    run(one, BETTER, 300)
+    other = RolloutState.from_bytes(one.to_bytes())
+    assert run(one, BETTER, 8_000, seed=3) == run(other, BETTER, 8_000, seed=3)
+    assert one.to_bytes() == other.to_bytes()
+    with pytest.raises(StateError, match="fold the examples anew"):
+        RolloutState.from_bytes(b"?")
