@@ -25,7 +25,7 @@ from training.training_set import TooLittle, TrainingSet
 
 F64 = NDArray[np.float64]
 
-BUDGET = 10  # candidates; 10,000 examples of 100 features then take some 10 s of one core (tests/training/test_search.py)
+BUDGET = 10  # candidates; 10,000 examples of 100 features then take some 10 s of one core
 FOLDS = 2
 HELD_OUT = 0.2  # of the rows since the change
 LEAST_ROWS = 200  # known before the held-out rows; fewer give an error that says nothing about the next week

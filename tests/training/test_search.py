@@ -3,12 +3,11 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
-from contracts.definition import Feed, Number, Regression
+from contracts.definition import Feed, Regression
 from contracts.records import DatasetPin
 from online_model.online_predictor import load_snapshot
 from online_model.predictor import predict
@@ -16,7 +15,7 @@ from online_model.predictor_bytes import predictor_from_bytes, predictor_to_byte
 from tests.training.examples import classification, examples_of, feed_with, regression
 from training.search import mean_loss, train
 from training.snapshot import make_snapshot
-from training.training_set import TooLittle, TrainingSet
+from training.training_set import TooLittle
 
 
 def test_the_same_examples_give_the_same_bytes_in_every_process() -> None:
@@ -96,25 +95,6 @@ def test_a_rare_class_is_weighted_and_its_probability_is_still_its_share() -> No
         fitted = fit(Candidate(weighted=weighted), examples.vectors, values, *design_columns(feed))
         assert fitted is not None
         assert predict(fitted.predictor(), examples.vectors)[:, 1].mean() == pytest.approx(0.03, abs=0.006)
-
-
-def test_ten_thousand_examples_of_a_hundred_features_take_some_ten_seconds() -> None:
-    """Processor time of the whole search; twice the stated figure, for processors slower than ours."""
-    feed = Feed("wide", "e", "t", [Number(f"x{n}") for n in range(6)], windows=["1m", "10m"], target=Regression("power"), label_delay="1m")
-    rng = np.random.default_rng(0)
-    dimension = len(feed_columns(feed))
-    assert dimension >= 100
-    vectors = rng.normal(size=(10_000, dimension))
-    truth = vectors[:, 0] + vectors[:, 1] * vectors[:, 2] + 0.1 * rng.normal(size=10_000)
-    began = time.process_time()
-    train(feed, TrainingSet(vectors, truth[:, None], np.arange(10_000) * 1_000_000, 0))
-    assert time.process_time() - began < 25.0
-
-
-def feed_columns(feed: Feed) -> tuple[str, ...]:
-    from feature_store.feature_columns import feature_names
-
-    return feature_names(feed)
 
 
 def test_the_snapshot_is_what_every_reader_loads() -> None:
