@@ -28,6 +28,7 @@ from stream_processors.log_ends import end_offsets
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
 from stream_processors.verification.log_reader import read_models
+from stream_processors.verification.verification import FeedReport
 from streamgauge.commands.verify import overall, verify_feeds
 from streamgauge.local_stack import LocalStack, free_port
 from streamgauge.local_stack.child import Child
@@ -66,7 +67,7 @@ class Loop(NamedTuple):
     scores: list[Score]
     rollouts: list[Rollout]
     evidence: list[dict[str, Any]]
-    verdict: str
+    reports: list[FeedReport]
 
 
 def readings(block: int, chance: np.random.Generator) -> tuple[list[bytes], list[bytes], list[bytes]]:
@@ -142,7 +143,7 @@ def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 [msgspec.json.decode(value, type=Score) for _, value in topic(feed, servers, "scores", 2)],
                 asyncio.run(read_models(feed, servers.kafka)).rollouts,
                 [json.loads(value) for _, value in topic(feed, servers, "evidence")],
-                overall(asyncio.run(verify_feeds([feed], servers, str(directory / "history")))),
+                asyncio.run(verify_feeds([feed], servers, str(directory / "history"))),
             )
         finally:
             for child in workers:
@@ -192,4 +193,6 @@ def test_the_changed_relation_is_concept_drift(loop: Loop) -> None:
 
 def test_folded_again_every_byte_is_the_same(loop: Loop) -> None:
     """Scores with their predictions by the recorded switches, and the learner's models, from the logs alone."""
-    assert loop.verdict == "same"
+    differences = [f"{place.place}: {line}" for report in loop.reports for place in report.places for line in place.differences]
+    assert differences == []
+    assert overall(loop.reports) == "same"
