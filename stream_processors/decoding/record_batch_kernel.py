@@ -12,6 +12,7 @@ import numba
 
 from contracts.columns import I64, U8, RawBatch
 from stream_processors.decoding.batches import GREATEST_MS
+from stream_processors.decoding.byte_copy import copy_bytes
 
 END, COUNT, BASE_OFFSET, LAST_DELTA, BASE_TIME, SAME_TIME, FIRST = range(7)  # words of a head
 HEAD_WORDS = 7
@@ -59,8 +60,8 @@ def walk_records(buffer: U8, heads: I64, out: RawBatch) -> tuple[int, int]:
             out.kafka_time[row] = min(time, GREATEST_MS) * 1000 if time >= 0 else -1
             out.key_null[row] = key_length < 0
             out.value_null[row] = value_length < 0
-            key_at = _copy(buffer, key, key + key_length, out.keys, key_at)
-            value_at = _copy(buffer, value, value + value_length, out.values, value_at)
+            key_at = copy_bytes(buffer, key, key + key_length, out.keys, key_at)
+            value_at = copy_bytes(buffer, value, value + value_length, out.values, value_at)
             out.key_end[row] = key_at
             out.value_end[row] = value_at
             row += 1
@@ -84,11 +85,3 @@ def _varint(buffer: U8, at: int, end: int) -> tuple[int, int]:
             break
         shift += 7
     return ((value >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(value & 1), after
-
-
-@_inlined
-def _copy(source: U8, start: int, end: int, target: U8, at: int) -> int:
-    for i in range(start, end):
-        target[at] = source[i]
-        at += 1
-    return at

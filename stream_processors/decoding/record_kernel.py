@@ -14,6 +14,7 @@ import numpy as np
 from contracts.columns import F64, I64, U8, U64, Columns, RawBatch
 from contracts.hashing import hash_bytes
 from contracts.outcomes import MAX_CATEGORY_BYTES, MAX_ENTITY_BYTES, MAX_VALUE_BYTES
+from stream_processors.decoding.byte_copy import copy_bytes
 from stream_processors.decoding.json_kernel import plain_string, skip_boolean, skip_not_finite, skip_null, skip_space, skip_value
 from stream_processors.decoding.number_kernel import scan_number, to_double
 from stream_processors.decoding.plan import CATEGORY, COLUMN, END, ENTITY, KIND, NUMBER, REQUIRED, START, TIME, Plan
@@ -61,7 +62,7 @@ def parse_records(plan: Plan, raw: RawBatch, out: Columns, scratch: Scratch, fir
         if span[1, 0] >= 0:
             out.id_hash[i] = hash_bytes(buffer, span[1, 0], span[1, 1])
         start = out.entity_end[i - 1] if i > 0 else 0
-        end = _copy(buffer, span[0, 0], span[0, 1], out.entity, start)
+        end = copy_bytes(buffer, span[0, 0], span[0, 1], out.entity, start)
         out.entity_end[i] = end
         out.entity_hash[i] = hash_bytes(out.entity, start, end)
         _put_categories(buffer, span, out.category_text, out.category_end, out.category_hash, i)
@@ -224,14 +225,6 @@ def _same_bytes(a: U8, a_start: int, a_end: int, b: U8, b_start: int, b_end: int
 
 
 @_inlined
-def _copy(source: U8, start: int, end: int, target: U8, at: int) -> int:
-    for j in range(start, end):
-        target[at] = source[j]
-        at += 1
-    return at
-
-
-@_inlined
 def _put_categories(buffer: U8, span: I64, text: U8, text_end: I64, text_hash: U64, i: int) -> None:
     """Copies the texts of row i behind those of the row before, with their hashes."""
     count = text_end.shape[1]
@@ -239,6 +232,6 @@ def _put_categories(buffer: U8, span: I64, text: U8, text_end: I64, text_hash: U
     for c in range(count):
         if span[CATEGORY + c, 0] >= 0:
             start = at
-            at = _copy(buffer, span[CATEGORY + c, 0], span[CATEGORY + c, 1], text, start)
+            at = copy_bytes(buffer, span[CATEGORY + c, 0], span[CATEGORY + c, 1], text, start)
             text_hash[i, c] = hash_bytes(text, start, at)
         text_end[i, c] = at
