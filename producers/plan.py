@@ -23,6 +23,7 @@ INCIDENT_OF: dict[str, IncidentKind | None] = {
     "gradual": "drift",
     "recurring": "drift",
     "relation": "drift",
+    "concept": "concept",
     "silent": "silence",
     "duplicates": None,
     "disorder": None,

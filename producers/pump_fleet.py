@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.definition import Category, Feed, Number
+from contracts.definition import Category, Feed, Number, Regression
 from contracts.durations import DAY, HOUR, MINUTE, SECOND
 from contracts.errors import InputError
 from producers.faults import Fault, Shift, SpikeBurst, Stuck
@@ -10,11 +10,13 @@ from producers.scenario import Scenario
 from producers.seeds import part_generator
 from producers.signals import Dependence, Modes, Noise, Season, Signal
 from producers.transport_faults import ClockAhead, Silent, Transport
+from producers.truth import Truth
 
 PUMPS = 48
 CADENCE = 20 * SECOND
 SENSORS = ("temperature", "vibration", "pressure", "flow", "current")
 RUN_IN = HOUR // 2  # no fault in the live part's first half hour: a viewer sees the fleet at rest first
+TRUTH_SCALES = {"flow": 2.2, "pressure": 0.18, "current": 0.62}  # spread of a sensor over the fleet: gains in kW a spread
 AFTER = HOUR + 5 * MINUTE  # behind each fault: the hour in which it may be found, and some readings more
 
 
@@ -35,6 +37,9 @@ def pump_feed() -> Feed:
         windows=["2m", "20m"],
         lateness="1m",
         false_alarms_per_week=1,
+        target=Regression("power", unit="kW"),
+        label_delay="10m",
+        learn="frozen",
     )
 
 
@@ -47,6 +52,18 @@ def pump_signals() -> list[Signal]:
         Signal("flow", 32.0, Noise(0.9, 0.7), 1.5, [Season("1d", 1.8, 0.7)], modes={"eco": -0.02, "boost": 0.02}),
         Signal("current", 14.0, Noise(0.2, 0.4), 0.5, depends=[Dependence("flow", 0.2)]),
     ]
+
+
+def pump_power(drifting: str, changes_at: int) -> Truth:
+    """What the pumps draw, by two sensors that do not drift; from `changes_at` on it follows the first of them far less.
+
+    A clogged filter would do that: the sensors read what they always read, and what was learnt from them is wrong.
+    """
+    first, second = [name for name in TRUTH_SCALES if name != drifting][:2]
+    level = {signal.name: signal.level for signal in pump_signals()}
+    gains = {first: 1.0 / TRUTH_SCALES[first], second: 0.5 / TRUTH_SCALES[second]}
+    own = 7.5 - sum(gain * level[name] for name, gain in gains.items())
+    return Truth("power", own, gains, 0.1, changes_at, {first: 0.2 * gains[first]}, {first: level[first]})
 
 
 def pump_fleet(seed: int, live_start: int, end: int, feed: Feed | None = None) -> Scenario:
@@ -75,6 +92,7 @@ def pump_fleet(seed: int, live_start: int, end: int, feed: Feed | None = None) -
     stuck_at, spike_at, wear_at = begin(HOUR // 2), begin(10 * MINUTE), begin(6 * HOUR)
     silent_at, ahead_at = begin(4 * HOUR), begin(20 * MINUTE)
     drift_at = begin(0, span * 3 // 4)
+    concept_at = live_start + span * 45 // 100 + int(chance.random() * (span // 20)) // SECOND * SECOND
     faults: list[Fault] = [
         Stuck(sensors[0], stuck, stuck_at, stuck_at + HOUR // 2),
         SpikeBurst(sensors[1], spike, spike_at, spike_at + 10 * MINUTE, size=8.0, every=2),
@@ -90,4 +108,5 @@ def pump_fleet(seed: int, live_start: int, end: int, feed: Feed | None = None) -
         faults,
         Transport(duplicates=0.01, disorder=0.02, malformed=0.0005),
         [Silent(silent, silent_at, silent_at + 4 * HOUR), ClockAhead(ahead, ahead_at, ahead_at + 20 * MINUTE)],
+        truth=pump_power(sensors[3], concept_at),
     )

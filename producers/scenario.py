@@ -12,6 +12,7 @@ from producers.faults import Fault, check_faults
 from producers.plan import INCIDENT_OF, Planted
 from producers.signals import Counter, Modes, Signal
 from producers.transport_faults import ClockAhead, Silent, Transport, TransportFault
+from producers.truth import Truth
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Scenario:
         signals, modes: one for each field that is to be sent, in any order; hidden signals may stand among them.
         faults, transport, transport_faults: what is planted.
         jitter: a reading comes up to this share of the cadence after its due time.
+        truth: the target that labels tell, for feeds that predict one.
 
     Raises:
         InputError: a name is unknown, or disorder is asked for where the lateness leaves no room for it.
@@ -39,6 +41,7 @@ class Scenario:
     transport: Transport = field(default_factory=Transport)
     transport_faults: Sequence[TransportFault] = ()
     jitter: float = 0.02
+    truth: Truth | None = None
 
     def __post_init__(self) -> None:
         if not self.entities or len(set(self.entities)) != len(self.entities):
@@ -89,6 +92,7 @@ class Scenario:
     def planted(self, start: int, end: int, sigmas: dict[str, float]) -> list[Planted]:
         """Everything planted, for a simulation from `start` to `end` (µs)."""
         out = [fault.planted(sigmas) for fault in self.faults]
+        out += self.truth.planted(end) if self.truth is not None else []
         shares = self.transport
         kinds = {"duplicates": shares.duplicates, "disorder": shares.disorder, "lateness": shares.late, "malformed": shares.malformed}
         out += [_counted(kind, None, start, end) for kind, share in kinds.items() if share]

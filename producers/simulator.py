@@ -35,6 +35,7 @@ class _Readings(NamedTuple):
     step: I64
     numbers: I64
     codes: I64
+    truth: F64  # NaN where the scenario has none
 
 
 class _Pending(NamedTuple):
@@ -44,20 +45,21 @@ class _Pending(NamedTuple):
     time: I64
     entity: I64
     outcome: I64  # PLAIN, COPY, or DAMAGED + Reason
+    truth: F64
     keys: list[bytes]
     values: list[bytes]
 
     def joined(self, more: _Pending) -> _Pending:
         """These records, then more."""
-        columns = (np.concatenate((a, b)) for a, b in zip(self[:4], more[:4], strict=True))
-        due, time, entity, outcome = columns
-        return _Pending(due, time, entity, outcome, self.keys + more.keys, self.values + more.values)
+        due, time, entity, outcome = (np.concatenate((a, b)) for a, b in zip(self[:4], more[:4], strict=True))
+        truth = np.concatenate((self.truth, more.truth))
+        return _Pending(due, time, entity, outcome, truth, self.keys + more.keys, self.values + more.values)
 
     def taken(self, rows: I64) -> _Pending:
         """The records at these places."""
         at = rows.tolist()
         due, time, entity, outcome = (column[rows] for column in self[:4])
-        return _Pending(due, time, entity, outcome, [self.keys[i] for i in at], [self.values[i] for i in at])
+        return _Pending(due, time, entity, outcome, self.truth[rows], [self.keys[i] for i in at], [self.values[i] for i in at])
 
 
 class Simulation:
@@ -90,6 +92,7 @@ class Simulation:
         self._part = {name: part_generator(seed, f"transport/{name}") for name in ("jitter", "choice", "delay", "damage")}
         self._fault_generator = [part_generator(seed, f"fault/{f.kind}/{f.field}/{f.entity}/{f.start}") for f in scenario.faults]
         self._previous = [np.full(n, np.nan) for _ in scenario.faults]
+        self._truth_generator = part_generator(seed, "truth")
         self._keys = [name.encode() for name in scenario.entities]
         self._newest = np.full(n, np.iinfo(np.int64).min // 2)
         self._batches = self._make()
@@ -137,6 +140,9 @@ class Simulation:
         jitter = self._part["jitter"].integers(0, scenario.jitter_us // 1000 + 1, (count, n)) * 1000
         times = self._start + step[:, None] * scenario.cadence_us + self._phase + jitter
         values, codes = self._source.values(times)
+        truth = np.full(times.shape, np.nan)
+        if scenario.truth is not None:
+            truth = scenario.truth.of(values, times, self._truth_generator)
         self._apply_faults(values, times, first)
         scaled = [r.scale(values[s.name], item.low, item.high).ravel() for s, r, item in self._sent]
         return _Readings(
@@ -145,6 +151,7 @@ class Simulation:
             np.repeat(step, n),
             np.stack(scaled, axis=1) if scaled else np.empty((count * n, 0), np.int64),
             np.stack([codes[m.name].ravel() for m in self._modes], axis=1) if self._modes else np.empty((count * n, 0), np.int64),
+            truth.ravel(),
         )
 
     def _apply_faults(self, values: dict[str, F64], times: I64, first: int) -> None:
@@ -201,6 +208,7 @@ class Simulation:
             np.concatenate((stated[keep], stated[keep][again])),
             np.concatenate((entity, entity[again])),
             np.concatenate((outcome[keep], np.full(len(again), COPY))),
+            np.concatenate((np.where(outcome[keep] == PLAIN, r.truth[keep], np.nan), np.full(len(again), np.nan))),
             keys + [keys[i] for i in again.tolist()],
             values + [values[i] for i in again.tolist()],
         )
@@ -227,7 +235,8 @@ class Simulation:
         cut = len(order) if edge is None else int(np.searchsorted(pending.due[order], edge, "left"))
         now = pending.taken(order[:cut])
         self._count(now)
-        return Batch(now.keys, now.values, now.time, now.due), pending.taken(np.sort(order[cut:]))
+        truth = None if self._scenario.truth is None else now.truth
+        return Batch(now.keys, now.values, now.time, now.due, truth), pending.taken(np.sort(order[cut:]))
 
     def _count(self, now: _Pending) -> None:
         counts = np.zeros(4, np.int64)
@@ -247,7 +256,7 @@ class Simulation:
 
 def _nothing() -> _Pending:
     none = np.empty(0, np.int64)
-    return _Pending(none, none, none, none, [], [])
+    return _Pending(none, none, none, none, np.empty(0), [], [])
 
 
 def _gap(scenario: Scenario) -> int:

@@ -10,6 +10,7 @@ from rich.table import Table
 from contracts.event_time import format_event_time
 from contracts.records import Alert
 from streamgauge.demo.latency import alert_latencies, percentiles, served_latencies
+from streamgauge.demo.learning import learning_report
 from streamgauge.demo.matching import Found, counters_agree, false_incidents, match
 from streamgauge.demo.run import Outcome
 from streamgauge.demo.water import labelled_anomalies
@@ -47,6 +48,7 @@ class Report:
             },
             "events_per_second": round(outcome.live_events / outcome.live_seconds, 1),
             "verify": outcome.verdict,
+            "learning": learning_report(outcome.feed, outcome.learning, outcome.simulation.plan.planted, outcome.live_start),
         }
 
     def _planted(self, item: Found) -> dict[str, Any]:
@@ -107,6 +109,14 @@ class Report:
         console.print(
             f"live {report['events_per_second']:,} events/s · event to served {served['p50']} ms (p99 {served['p99']}) · "
             f"event to alert {alert['p50']} ms (p99 {alert['p99']})",
+            highlight=False,
+        )
+        learning = report["learning"]
+        console.print(
+            f"learning: {learning['labels']['joined']:,} labels joined · {learning['requests']} requests, {learning['trained']} trained, "
+            f"{learning['promoted']} promoted, {learning['rolled_back']} rolled back · mean error {learning['mae_before']} before the "
+            f"concept changed, {learning['mae_during']} until {learning['champion']} took over, {learning['mae_after']} after; "
+            f"without a model {learning['mae_baseline']}",
             highlight=False,
         )
         console.print(

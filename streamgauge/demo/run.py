@@ -20,11 +20,15 @@ from producers.pump_fleet import CADENCE, PUMPS, pump_fleet
 from producers.replay import planned_stop
 from producers.sender import Sender
 from producers.simulator import Simulation
+from stream_processors.examples_reader import read_examples
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
+from stream_processors.verification.log_reader import read_models
 from streamgauge.demo import plant as demo_plant
 from streamgauge.demo.alert_consumer import AlertConsumer
+from streamgauge.demo.labels import Labels
 from streamgauge.demo.latency import PROBES, Moments
+from streamgauge.demo.learning import Learning
 from streamgauge.demo.water import water_records
 from streamgauge.local_stack import LocalStack
 from streamgauge.local_stack.child import Child
@@ -33,6 +37,7 @@ from streamgauge.local_stack.stack import free_port
 
 PLANT = Path(demo_plant.__file__)
 HISTORY = 3 * DAY  # two seasons teach what is usual, the third leaves the fleet at rest before the first fault
+LABELLED_HISTORY = DAY  # before the live part: enough for a first model
 LIVE_EVENTS_PER_SECOND = 2_100  # a little above the promised 2,000, so that a slow second does not break the promise
 SHORTEST_LIVE = 26 * HOUR  # every fault with an hour behind it fits
 FOLD_SECONDS = 240.0  # to fold what has been sent; a worker that stands still must not hold the demo for ever
@@ -54,6 +59,8 @@ class Outcome(NamedTuple):
     live_events: int
     live_seconds: float
     verdict: str
+    learning: Learning
+    feed: Feed
 
 
 class Demo:
@@ -70,6 +77,8 @@ class Demo:
         self.simulation = Simulation(scenario, seed, self._live_start - HISTORY, end)
         self._handed_over: Moments = {}
         self._sent = {self._pumps.name: 0, self._water.name: 0}
+        self._labels = Labels()
+        self._labels_sent = 0
 
     def run(self) -> Outcome:
         """Everything from the first server to the last comparison; whatever was started has ended when it returns."""
@@ -90,6 +99,8 @@ class Demo:
             ensure_topics(feed, servers.kafka)
         self._worker = command_child(["worker", str(PLANT), "--web-port", str(free_port())], servers, directory)
         children += [self._worker, command_child(["archive", str(PLANT), "--to", self._history], servers, directory)]
+
+        children.append(command_child(["trainer", str(PLANT), "--runs", str(directory / "mlruns")], servers, directory))
         consumer = AlertConsumer([self._pumps, self._water], servers.kafka, self._incidents)
         with Sender(servers.kafka) as sender:
             self._send_history(sender)
@@ -101,21 +112,38 @@ class Demo:
                 reader.wait()
                 seen = [line for line in self._seen_path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             self._stop_on_purpose(sender)
+            self._say_labels(sender, *self._labels.left())
+            sender.flush()
         statuses = self._wait_until_folded()
+        learning = self._read_learning(statuses)
         retrain = len(_values(servers, topic_name(self._pumps, "retrain")))
         self._say("folding the logs again and comparing every byte…")
         verdict = self._verify()
         alerts = {feed.name: consumer.received(feed) for feed in (self._pumps, self._water)}
         return Outcome(
-            self.simulation, self._live_start, statuses, alerts, retrain, self._handed_over, seen, live_events, live_seconds, verdict
+            self.simulation,
+            self._live_start,
+            statuses,
+            alerts,
+            retrain,
+            self._handed_over,
+            seen,
+            live_events,
+            live_seconds,
+            verdict,
+            learning,
+            self._pumps,
         )
 
     def _send_history(self, sender: Sender) -> None:
         self._say(f"sending {HISTORY // DAY} days of history at full speed…")
         for batch in self.simulation.run(self._live_start):
             self._send(sender, self._pumps, batch)
+            if int(batch.due[-1]) >= self._live_start - LABELLED_HISTORY:
+                self._labels.take(batch)
         sender.flush()
         self._wait_until_folded()
+        self._say_labels(sender, *self._labels.due(self._live_start))
 
     def _send_live(self, sender: Sender) -> tuple[int, float]:
         """Pumps and water side by side, each with its own speed; (pump events, seconds)."""
@@ -132,6 +160,8 @@ class Demo:
                 if key is not None:
                     self._handed_over.setdefault((key.decode("utf-8", "replace"), event_time), now)
             self._send(sender, self._pumps, batch)
+            self._labels.take(batch)
+            self._say_labels(sender, *self._labels.due(int(batch.due[-1])))
             for portion in next(water):
                 self._send(sender, self._water, portion)
             if time.monotonic() - looked > 1.0:
@@ -145,6 +175,18 @@ class Demo:
     def _send(self, sender: Sender, feed: Feed, batch: Batch) -> None:
         sender.send(events_topic(feed), batch.keys, batch.values)
         self._sent[feed.name] += len(batch.keys)
+
+    def _say_labels(self, sender: Sender, keys: list[bytes], values: list[bytes]) -> None:
+        if keys:
+            sender.send(topic_name(self._pumps, "labels"), keys, values)
+            self._labels_sent += len(keys)
+
+    def _read_learning(self, statuses: dict[str, dict[str, Any]]) -> Learning:
+        kafka = self._stack.servers.kafka
+        examples = [example for _, example in read_examples(self._pumps, kafka)]
+        models = asyncio.run(read_models(self._pumps, kafka))
+        requests = len(_values(self._stack.servers, topic_name(self._pumps, "retrain")))
+        return Learning(statuses[self._pumps.name]["labels"], examples, models, requests)
 
     @property
     def _history(self) -> str:
@@ -185,7 +227,9 @@ class Demo:
         while True:
             statuses = asyncio.run(self._statuses())
             self._watch(statuses, self._live_start)
-            if all(status["totals"]["read"] == self._sent[name] for name, status in statuses.items()):
+            labels = statuses[self._pumps.name]["labels"]
+            joined = labels["read"] == self._labels_sent and not labels["waiting"]
+            if joined and all(status["totals"]["read"] == self._sent[name] for name, status in statuses.items()):
                 return statuses
             if time.monotonic() > deadline or self._worker.poll() is not None:
                 from contracts.errors import StreamgaugeError
