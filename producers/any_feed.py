@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
-from contracts.definition import Feed, Number
+from contracts.definition import Classification, Feed, Number
 from contracts.durations import MINUTE
 from contracts.errors import InputError
 from producers.faults import Dropout, Fault, NoiseBurst, RelationDrift, Shift, SpikeBurst, Stuck
@@ -12,9 +14,14 @@ from producers.scenario import Scenario
 from producers.seeds import part_generator
 from producers.signals import Counter, Modes, Noise, Season, Signal
 from producers.transport_faults import ClockAhead, Silent, Transport, TransportFault
+from producers.truth import Truth
 
 NO_RANGE = (0.0, 100.0)  # where the definition states no range
 NOISE_SHARE = 0.02  # of the range: 8 σ spikes and the daily cycle stay inside it
+TARGET_MEAN = 10.0  # far enough from 0, at a deviation of about 1, for an error in percent to mean something
+TARGET_GAINS = (1.0, 0.5)  # of the first two numbers, a deviation each: one that matters and one that matters less
+TARGET_NOISE = 0.1  # what no model can explain
+CONCEPT = 0.2  # of the first gain is left: the error grows to several times the noise, as in the demo
 SHARES = {"duplicates": 0.01, "disorder": 0.02, "lateness": 0.005, "malformed": 0.0005}
 
 ValueFault = Callable[[str, str, int, int], Fault]
@@ -30,14 +37,15 @@ _VALUE_FAULTS: dict[str, ValueFault] = {
     "gradual": lambda field, _, start, end: Shift(field, None, start, end, kind="gradual", size=1.5),
     "recurring": lambda field, _, start, end: Shift(field, None, start, end, kind="recurring", size=1.5, period=f"{(end - start) // 6}us"),
 }
-FAULTS = (*_VALUE_FAULTS, "relation", "silent", "clock_ahead", *SHARES)
+FAULTS = (*_VALUE_FAULTS, "relation", "concept", "silent", "clock_ahead", *SHARES)
 
 
 def any_feed(feed: Feed, entities: int, cadence_us: int, seed: int, start: int, end: int, faults: Sequence[str] = ()) -> Scenario:
     """A scenario of `entities` devices for a definition.
 
     Numbers have their mean in the middle of their range (0 to 100 where none is stated), noise of 2 % of the range and a
-    daily cycle of twice that; counters count; categories take their stated values, or three made-up ones.
+    daily cycle of twice that; counters count; categories take their stated values, or three made-up ones. A target follows
+    the first two numbers that are no counters, noise alone where there are none; classes are the same cut into about equal shares.
 
     Args:
         cadence_us: event time between two readings of a device, in µs.
@@ -56,6 +64,7 @@ def any_feed(feed: Feed, entities: int, cadence_us: int, seed: int, start: int, 
     transport: list[TransportFault] = []
     shares = dict.fromkeys(SHARES, 0.0)
     plain = [s for s in signals if isinstance(s, Signal)]
+    changes_at: int | None = None
     for kind in faults:
         entity = names[int(chance.integers(len(names)))]
         signal = plain[int(chance.integers(len(plain)))] if plain else None
@@ -69,6 +78,10 @@ def any_feed(feed: Feed, entities: int, cadence_us: int, seed: int, start: int, 
             transport.append(ClockAhead(entity, begin, finish))
         elif signal is None:
             raise InputError(f"fault '{kind}' needs a Number that is no counter, and feed '{feed.name}' has none")
+        elif kind == "concept":
+            if feed.target is None:
+                raise InputError(f"fault 'concept' changes what the target follows, and feed '{feed.name}' has none; give it a target")
+            changes_at = begin
         elif kind == "relation":
             values.append(_relation(plain, signal, begin, end))
         elif kind in _VALUE_FAULTS:
@@ -76,7 +89,8 @@ def any_feed(feed: Feed, entities: int, cadence_us: int, seed: int, start: int, 
         else:
             raise InputError(f"no fault '{kind}'; choose from {', '.join(FAULTS)}")
     mix = Transport(shares["duplicates"], shares["disorder"], shares["lateness"], shares["malformed"])
-    return Scenario(feed, names, cadence_us, signals, modes, values, mix, transport)
+    truth = None if feed.target is None else _truth(feed, plain[: len(TARGET_GAINS)], changes_at)
+    return Scenario(feed, names, cadence_us, signals, modes, values, mix, transport, truth=truth)
 
 
 def default_cadence(feed: Feed) -> int:
@@ -105,6 +119,26 @@ def _resolution(sigma: float) -> float:
     while step > sigma / 50 and step > 1e-9:
         step = float(f"{step / 10:.0e}")
     return step
+
+
+def _truth(feed: Feed, signals: Sequence[Signal], changes_at: int | None) -> Truth:
+    """The target over these signals, each by its deviation over the fleet and a day; a changed concept keeps the mean."""
+    assert feed.target is not None
+    gains: dict[str, float] = {}
+    still, cycle = TARGET_NOISE * TARGET_NOISE, 0.0  # variance without the daily cycles; the cycles' amplitude, all in one phase
+    for signal, gain in zip(signals, TARGET_GAINS, strict=False):
+        amplitude = sum(season.amplitude for season in signal.seasons)
+        own = signal.noise.std * signal.noise.std + signal.spread * signal.spread
+        gains[signal.name] = gain / math.sqrt(own + amplitude * amplitude / 2)
+        still += gains[signal.name] * gains[signal.name] * own
+        cycle += gains[signal.name] * amplitude
+    cuts: list[float] = []
+    if isinstance(feed.target, Classification):
+        cuts = NormalDist(TARGET_MEAN, math.sqrt(still + cycle * cycle / 2)).quantiles(len(feed.target.classes))
+    level = {signal.name: signal.level for signal in signals}
+    own_level = TARGET_MEAN - sum(gain * level[name] for name, gain in gains.items())
+    changed = {} if changes_at is None else {signals[0].name: CONCEPT * gains[signals[0].name]}
+    return Truth(feed.target.name, own_level, gains, TARGET_NOISE, changes_at, changed, level, cuts)
 
 
 def _relation(signals: Sequence[Signal], signal: Signal, start: int, end: int) -> Fault:

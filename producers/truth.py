@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,9 @@ from producers.signals import F64, I64
 
 @dataclass(frozen=True)
 class Truth:
-    """A numeric target: level + Σ gain × signal + noise. Faults of sensors do not touch it: the machine is what it is.
+    """A target: level + Σ gain × signal + noise, or the class that this falls into.
+
+    Faults of sensors do not touch it: the machine is what it is.
 
     Args:
         name: the target's.
@@ -24,6 +26,7 @@ class Truth:
         changes_at: event time in µs from which `changed` holds; None: never.
         changed: signal -> gain from then on, around `around`, so that the target's mean stays: those left out keep theirs.
         around: signal -> the value at which the old gain and the changed one agree.
+        cuts: where one class ends and the next begins, ascending; none: the target is a number.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Truth:
     changes_at: int | None = None
     changed: Mapping[str, float] = field(default_factory=dict)
     around: Mapping[str, float] = field(default_factory=dict)
+    cuts: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         for name in self.changed:
@@ -40,7 +44,7 @@ class Truth:
                 raise InputError(f"truth '{self.name}': '{name}' changes its gain, so it needs a gain and a value in `around`")
 
     def of(self, values: Mapping[str, F64], times: I64, chance: np.random.Generator) -> F64:
-        """The target at each reading; `values` signal -> (steps, entities) without faults, `times` (steps, entities) µs."""
+        """The target at each reading, a class by its number from 0; `values` signal -> (steps, entities) without faults, `times` in µs."""
         out = self.level + self.noise * chance.standard_normal(times.shape)
         for name, gain in self.gains.items():
             out += gain * values[name]
@@ -48,7 +52,7 @@ class Truth:
             after = times >= self.changes_at
             for name, gain in self.changed.items():
                 out += np.where(after, (gain - self.gains[name]) * (values[name] - self.around[name]), 0.0)
-        return out
+        return np.searchsorted(self.cuts, out, "right").astype(np.float64) if self.cuts else out
 
     def planted(self, end: int) -> list[Planted]:
         """The change's line in the plan of a simulation up to `end`."""

@@ -1,4 +1,4 @@
-"""What `simulate` and `replay` share: topics made, events sent with progress, and a planned stop at the end."""
+"""What `simulate` and `replay` share: topics made, events and their labels sent with progress, and a planned stop at the end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from contracts.errors import ServerUnavailable
 from contracts.settings import Servers
 from contracts.topics import events_topic, topic_name
 from producers.batch import Batch
+from producers.labels import Labels
 from producers.replay import planned_stop
 from producers.sender import Sender
 from stream_processors.topics import ensure_topics
@@ -23,19 +24,20 @@ from streamgauge.commands.options import say
 
 
 class Delivery(NamedTuple):
-    """What came of sending; records."""
+    """What came of sending; records, labels among them."""
 
     delivered: int
     failed: int
     seconds: float
 
 
-def send_events(feed: Feed, servers: Servers, batches: Iterable[Batch], total: int, what: str) -> Delivery:
+def send_events(feed: Feed, servers: Servers, batches: Iterable[Batch], total: int, what: str, labels: Labels | None = None) -> Delivery:
     """Send events in order, then a planned stop, also where the sending is interrupted or a row cannot be read.
 
     Args:
         total: how many events are to come, for the progress bar.
         what: ``replay`` or ``simulate``; stands in the planned stop.
+        labels: takes the batches; what falls due is sent between them, the rest at the end.
 
     Raises:
         ServerUnavailable: Kafka does not answer, or did not take all events; the message has the last reason.
@@ -56,6 +58,11 @@ def send_events(feed: Feed, servers: Servers, batches: Iterable[Batch], total: i
                     newest = max(newest, int(np.minimum(batch.event_time, batch.due).max()))
                     rate = f"{(sender.delivered + sender.failed) / max(time.monotonic() - began, 1e-9):,.0f}/s"
                     progress.update(task, advance=len(batch.keys), rate=rate, counts=_counts(sender))
+                    if labels is not None:
+                        labels.take(batch)
+                        sender.send(topic_name(feed, "labels"), *labels.due(int(batch.due[-1])))
+                if labels is not None:
+                    sender.send(topic_name(feed, "labels"), *labels.left())
                 sender.flush()
                 progress.update(
                     task, total=sender.delivered + sender.failed, completed=sender.delivered + sender.failed, counts=_counts(sender)
@@ -63,7 +70,7 @@ def send_events(feed: Feed, servers: Servers, batches: Iterable[Batch], total: i
         finally:
             delivery = _stop(feed, sender, newest, what, began)
     if delivery.failed:
-        raise ServerUnavailable(f"{delivery.failed:,} of {delivery.delivered + delivery.failed:,} events failed ({sender.last_error})")
+        raise ServerUnavailable(f"{delivery.failed:,} of {delivery.delivered + delivery.failed:,} records failed ({sender.last_error})")
     return delivery
 
 

@@ -1,4 +1,4 @@
-"""``streamgauge simulate PLANT``: sends made-up events of a feed, with faults where asked."""
+"""``streamgauge simulate PLANT``: sends made-up events of a feed, and labels where it has a target, with faults where asked."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ def command(
     faults: tuple[str, ...],
     plan_file: Path | None,
 ) -> None:
-    """Send made-up events: plausible values within the ranges that PLANT states, with faults where asked."""
+    """Send made-up events, and labels of a target: plausible values within the ranges that PLANT states, with faults where asked."""
     import time
 
     from contracts.durations import parse_duration
     from contracts.errors import SettingsError
     from producers.any_feed import any_feed, default_cadence
+    from producers.labels import Labels
     from producers.pacing import paced
     from producers.simulator import Simulation
     from streamgauge.sending import send_events
@@ -70,10 +71,12 @@ def command(
     batches = simulation.run() if pace is None else paced(simulation.run(), pace, simulation.plan.start)
     if plan_file is not None:
         simulation.plan.write(plan_file)
-    done = send_events(feed, servers, batches, simulation.records_about, "simulate")
+    labels = Labels(feed)
+    done = send_events(feed, servers, batches, simulation.records_about, "simulate", labels)
     if plan_file is not None:
         simulation.plan.write(plan_file)
-    click.echo(f"{feed.name}: {done.delivered:,} events delivered, {done.failed:,} failed, in {done.seconds:.1f} s")
+    sent = f"{done.delivered - labels.said:,} events" + (f" and {labels.said:,} labels" if feed.target is not None else "")
+    click.echo(f"{feed.name}: {sent} delivered, {done.failed:,} failed, in {done.seconds:.1f} s")
     expected = simulation.plan.expected
     click.echo(
         f"expected: {expected.folded:,} folded, {expected.duplicate:,} duplicate, {expected.late:,} late, "

@@ -15,6 +15,7 @@ from contracts.durations import DAY, HOUR
 from contracts.plant import load_plant
 from contracts.topics import events_topic, topic_name
 from producers.batch import Batch
+from producers.labels import Labels
 from producers.pacing import paced
 from producers.pump_fleet import CADENCE, PUMPS, pump_fleet
 from producers.replay import planned_stop
@@ -26,7 +27,6 @@ from stream_processors.topics import ensure_topics
 from stream_processors.verification.log_reader import read_models
 from streamgauge.demo import plant as demo_plant
 from streamgauge.demo.alert_consumer import AlertConsumer
-from streamgauge.demo.labels import Labels
 from streamgauge.demo.latency import PROBES, Moments
 from streamgauge.demo.learning import Learning
 from streamgauge.demo.water import water_records
@@ -77,8 +77,7 @@ class Demo:
         self.simulation = Simulation(scenario, seed, self._live_start - HISTORY, end)
         self._handed_over: Moments = {}
         self._sent = {self._pumps.name: 0, self._water.name: 0}
-        self._labels = Labels()
-        self._labels_sent = 0
+        self._labels = Labels(self._pumps)
 
     def run(self) -> Outcome:
         """Everything from the first server to the last comparison; whatever was started has ended when it returns."""
@@ -179,7 +178,6 @@ class Demo:
     def _say_labels(self, sender: Sender, keys: list[bytes], values: list[bytes]) -> None:
         if keys:
             sender.send(topic_name(self._pumps, "labels"), keys, values)
-            self._labels_sent += len(keys)
 
     def _read_learning(self, statuses: dict[str, dict[str, Any]]) -> Learning:
         kafka = self._stack.servers.kafka
@@ -228,7 +226,7 @@ class Demo:
             statuses = asyncio.run(self._statuses())
             self._watch(statuses, self._live_start)
             labels = statuses[self._pumps.name]["labels"]
-            joined = labels["read"] == self._labels_sent and not labels["waiting"]
+            joined = labels["read"] == self._labels.said and not labels["waiting"]
             if joined and all(status["totals"]["read"] == self._sent[name] for name, status in statuses.items()):
                 return statuses
             if time.monotonic() > deadline or self._worker.poll() is not None:

@@ -90,7 +90,7 @@ def test_records_come_in_the_order_they_are_due():
 
 def test_the_plan_counts_what_the_fold_counts():
     """Folded, duplicate, late, dead letters and each reason equal those of the worker's own fold, for every transport fault."""
-    source = any_feed(FEED, 5, 10 * SECOND, 4, START, START + 4 * HOUR, [kind for kind in FAULTS if kind != "relation"])
+    source = any_feed(FEED, 5, 10 * SECOND, 4, START, START + 4 * HOUR, [kind for kind in FAULTS if kind not in ("relation", "concept")])
     simulation = Simulation(source, 4, START, START + 4 * HOUR)
     fold, offset = StreamFold(FEED, 0, 1), 0
     for batch in simulation.run():
@@ -128,6 +128,7 @@ def test_values_keep_to_the_stated_range():
         (lambda: Transport(duplicates=0.6, late=0.6), "sum"),
         (lambda: any_feed(FEED, 1, SECOND, 1, START, END, ["stukc"]), "no fault 'stukc'"),
         (lambda: any_feed(FEED, 1, SECOND, 1, START, END, ["relation"]), "two Numbers"),
+        (lambda: any_feed(FEED, 1, SECOND, 1, START, END, ["concept"]), "'f' has none; give it a target"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused(make, words):
