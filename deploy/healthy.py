@@ -1,6 +1,6 @@
 """Health of one service of docker-compose.yml; exit 0 when it works. Imports nothing heavy: it runs every few seconds.
 
-``healthy.py ready PORT``: the worker's own page says that it is ready.
+``healthy.py answers PORT PATH``: the page, such as the worker's /ready/ and MLflow's /health, answers with 200.
 ``healthy.py connected``: this container holds a connection to Kafka (named by STREAMGAUGE_KAFKA).
 """
 
@@ -14,10 +14,10 @@ ESTABLISHED = "01"  # column st of /proc/net/tcp, include/net/tcp_states.h
 SECONDS = 3  # a page that takes longer is no sign of health
 
 
-def ready(port: str) -> bool:
+def answers(port: str, path: str) -> bool:
     """Whether the page answers with 200."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{int(port)}/ready/", timeout=SECONDS) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{int(port)}{path}", timeout=SECONDS) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -35,4 +35,4 @@ def connected() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not (ready(sys.argv[2]) if sys.argv[1] == "ready" else connected()))
+    sys.exit(not (answers(*sys.argv[2:]) if sys.argv[1] == "answers" else connected()))

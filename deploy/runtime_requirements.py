@@ -1,9 +1,11 @@
 """Print the part of requirements.lock that some packages need: versions and hashes as locked, without the development tools.
 
-``runtime_requirements.py``: what the project imports at run time. ``runtime_requirements.py NAME…``: what these need.
+``runtime_requirements.py``: what the project imports at run time. ``runtime_requirements.py --extra EXTRA``: that and what an
+extra of pyproject.toml adds. ``runtime_requirements.py NAME…``: what these need.
 The lock file says behind each entry, after ``# via``, which entries asked for it; that graph is followed.
 """
 
+import argparse
 import re
 import sys
 import tomllib
@@ -46,15 +48,23 @@ def closure(lock: dict[str, str], wanted: set[str]) -> list[str]:
     return [name for name in lock if name in found]
 
 
-def main(wanted: set[str]) -> None:
+def asked_for(extra: str | None) -> set[str]:
+    """Names of the packages that the project itself asks for; raises KeyError for an extra that it has not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    return {NAME.match(text).group() for text in texts}
+
+
+def main() -> None:
     """Print the entries."""
-    if not wanted:
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        wanted = {NAME.match(text).group() for text in project["dependencies"]}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--extra")
+    options = parser.parse_args()
     lock = entries((ROOT / "requirements.lock").read_text())
-    for name in closure(lock, wanted):
+    for name in closure(lock, set(options.names) or asked_for(options.extra)):
         sys.stdout.write(lock[name] + "\n")
 
 
 if __name__ == "__main__":
-    main(set(sys.argv[1:]))
+    main()

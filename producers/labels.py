@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from contracts.definition import Classification, Feed
+from contracts.event_time import format_event_time
 from producers.batch import Batch
 
 EVERY = 5  # readings to a label: a plant measures its target less often than it reads its sensors, and with 1 labels would be half the load
@@ -35,7 +36,7 @@ class Labels:
         for at in np.flatnonzero(~np.isnan(batch.truth)).tolist():
             self._count += 1
             if self._count % self._every == 0:
-                key, time = batch.keys[at], int(batch.event_time[at])
+                key, time = batch.keys[at], format_event_time(int(batch.event_time[at]))  # a number would be read in the feed's own unit
                 label = {"entity": key.decode(), "event_time": time, "value": self._value(float(batch.truth[at]))}
                 self._waiting.append((int(batch.due[at]) + self._delay, key, msgspec.json.encode(label)))
 

@@ -1,6 +1,6 @@
 """The plant that docker-compose.yml runs: put your own feeds here."""
 
-from streamgauge import Category, Feed, Number
+from streamgauge import Category, Feed, Number, Regression
 
 pumps = Feed(
     "pumps",
@@ -15,4 +15,7 @@ pumps = Feed(
     windows=["1m", "10m"],
     lateness="30s",
     false_alarms_per_week=1,
+    target=Regression("power", unit="kW"),
+    label_delay="10m",
+    learn="frozen",  # every version comes from the trainer
 )

@@ -7,10 +7,12 @@ from typing import Any
 
 import yaml
 
+from contracts.settings import Servers
 from streamgauge.local_stack import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
+MLFLOW = "MLFLOW_TRACKING_URI"  # where the trainer finds MLflow
 IMAGE_FILES = {"/opt/streamgauge/healthy.py": ROOT / "deploy" / "healthy.py"}  # what the Dockerfile puts there
 
 
@@ -20,7 +22,7 @@ def load() -> dict[str, Any]:
 
 
 def own_services() -> dict[str, Any]:
-    """The long-running services that are commands of this project."""
+    """The long-running services out of this project's images: its own commands, and MLflow's server."""
     return {name: s for name, s in load()["services"].items() if "build" in s and "profiles" not in s}
 
 
@@ -38,6 +40,12 @@ def on_host(words: list[str], service: dict[str, Any], volumes: Path, ports: dic
     """A command with the container's paths and ports replaced by this machine's; nothing else is touched."""
     here = host_paths(service, volumes) | ports
     return [here.get(word, word) for word in words]
+
+
+def environment_on_host(service: dict[str, Any], servers: Servers, ports: dict[str, str]) -> dict[str, str]:
+    """The variables of a service with the servers of this machine; none is added."""
+    mlflow = {MLFLOW: f"http://127.0.0.1:{ports['5000']}"}
+    return {name: (servers.environment | mlflow).get(name, value) for name, value in service["environment"].items()}
 
 
 def host_ports() -> dict[str, str]:

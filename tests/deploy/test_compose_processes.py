@@ -8,23 +8,26 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from kafka import KafkaConsumer
 
-from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
+from contracts.settings import Servers
 from stream_processors.waiting import wait_for_redis
 from streamgauge.local_stack import Child, free_port
 from tests.apache_kafka import ApacheKafka
-from tests.deploy.compose_file import ROOT, host_paths, host_ports, kafka_properties, load, on_host, own_services
+from tests.deploy.compose_file import ROOT, environment_on_host, host_paths, host_ports, kafka_properties, load, on_host, own_services
 
 pytestmark = pytest.mark.kafka
 
 HEALTHY_SECONDS = 120  # the file gives 60 s on a machine of its own; tests share theirs
 ALERT_SECONDS = 240  # the simulator sends its two weeks in 60 s; the faults begin after a third of them
+LEAST_GRACE = 30.0  # Compose itself gives 10 s; tests share their machine
 
 
 class Running(NamedTuple):
@@ -78,14 +81,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def start(running: Running, name: str) -> None:
     """Start a service of the project once those of the project that it depends on are healthy."""
     service = own_services()[name]
-    for other in service["depends_on"]:
+    for other in service.get("depends_on", ()):
         if other in own_services():
             assert eventually(lambda other=other: is_healthy(running, other), HEALTHY_SECONDS), other
-    environment = service["environment"] | running.servers.environment
-    assert set(environment) == {KAFKA_VARIABLE, REDIS_VARIABLE}
+    environment = environment_on_host(service, running.servers, running.ports)
     words = on_host(service["command"], service, running.volumes, running.ports)
     place = Path(host_paths(service, running.volumes)[service["working_dir"]])
-    running.children[name] = Child(name, words, running.volumes, grace=30.0, environment=environment | PATH, cwd=place)
+    grace = max(LEAST_GRACE, float(service.get("stop_grace_period", "0s").removesuffix("s")))
+    running.children[name] = Child(name, words, running.volumes, grace, environment=environment | PATH, cwd=place)
 
 
 def is_healthy(running: Running, name: str) -> bool:
@@ -93,7 +96,20 @@ def is_healthy(running: Running, name: str) -> bool:
     service, child = own_services()[name], running.children[name]
     assert child.poll() is None, f"{name} ended:\n{child.log_tail()}"
     check = on_host(service["healthcheck"]["test"][1:], service, running.volumes, running.ports)
-    return subprocess.run(check, env=os.environ | running.servers.environment | PATH, capture_output=True).returncode == 0
+    environment = environment_on_host(service, running.servers, running.ports)
+    return subprocess.run(check, env=os.environ | environment | PATH, capture_output=True).returncode == 0
+
+
+def from_mlflow(running: Running, path: str, host: str) -> dict[str, Any] | None:
+    """What MLflow's server answers to one who calls it by this name; None where there is no such thing."""
+    address = f"http://127.0.0.1:{running.ports['5000']}/api/2.0/mlflow/{path}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers={"Host": host}), timeout=30) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return None
 
 
 @pytest.mark.parametrize("name", list(own_services()))
@@ -129,6 +145,30 @@ def test_the_alert_consumer_prints_an_incident(running: Running) -> None:
 def test_the_archiver_writes_history(running: Running) -> None:
     """Parquet files appear in the archiver's volume."""
     assert eventually(lambda: any((running.volumes / "history").rglob("*.parquet")), ALERT_SECONDS)
+
+
+def test_a_version_is_trained_and_registered(running: Running) -> None:
+    """The simulator's labels become a version, which the MLflow server knows when it is called by its service's name, and keeps."""
+    alias = "registered-models/alias?name=pumps&alias=challenger"
+
+    def version() -> dict[str, Any] | None:
+        assert running.children["trainer"].poll() is None, running.children["trainer"].log_tail()
+        return from_mlflow(running, alias, "mlflow:5000")
+
+    assert eventually(lambda: version() is not None, ALERT_SECONDS), running.children["trainer"].log_tail()
+    (tag,) = (tag["value"] for tag in version()["model_version"]["tags"] if tag["key"] == "streamgauge.version")
+    consumer = KafkaConsumer(
+        "pumps.models", **running.servers.kafka.client_options(), auto_offset_reset="earliest", consumer_timeout_ms=5000
+    )
+    assert tag in {json.loads(record.value).get("version") for record in consumer}
+    consumer.close()
+    assert any((running.volumes / "mlflow" / "artifacts").rglob("*.onnx"))
+
+
+def test_mlflow_answers_to_its_own_names_alone(running: Running) -> None:
+    """A request by another name is refused, so the name in the test above is one that had to be allowed."""
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        from_mlflow(running, "registered-models/get?name=pumps", "elsewhere:5000")
 
 
 def test_every_service_ends_at_sigterm(running: Running) -> None:

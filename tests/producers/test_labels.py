@@ -33,8 +33,8 @@ def test_a_label_falls_due_a_label_delay_after_its_reading_arrived():
     keys, values = labels.due(due + 10 * SECOND + 1)
     assert keys == [b"a", b"a"]
     assert [json.loads(value) for value in values] == [
-        {"entity": "a", "event_time": START, "value": 1.0},
-        {"entity": "a", "event_time": START + 10 * SECOND, "value": 2.1235},
+        {"entity": "a", "event_time": "2026-01-01T00:00:00Z", "value": 1.0},
+        {"entity": "a", "event_time": "2026-01-01T00:00:10Z", "value": 2.1235},
     ]
     assert [json.loads(value)["value"] for value in labels.left()[1]] == [3.0]
     assert labels.left() == ([], [])

@@ -94,6 +94,25 @@ def test_simulate_sends_what_its_plan_says(servers, plant, tmp_path, capsys):
     assert plan["start"] < the_stop(servers, name).event_time <= plan["end"]
 
 
+def test_simulate_sends_labels_of_a_feed_with_a_target(servers, tmp_path, capsys):
+    """A truth of every fifth reading, as many as the command says, each of a reading that was sent; the change is in the plan."""
+    name = f"feed-{uuid.uuid4().hex[:12]}"
+    target = 'target=Regression("power"), label_delay="2m", '
+    path = tmp_path / "plant.py"
+    path.write_text(PLANT.format(name=name).replace("import ", "import Regression, ").replace("lateness=", target + "lateness="))
+    assert run(["simulate", str(path), "--speed", "max", "--fault", "concept", *kafka_of(servers)]) == 0
+    out = capsys.readouterr().out
+    assert "concept" in out
+    events = [json.loads(record.value) for record in read(servers, f"{name}.events", 4, 600)]
+    found = read(servers, f"{name}.labels", 4, 120)
+    labels = [json.loads(record.value) for record in found]
+    assert f"{len(events)} events and {len(labels)} labels delivered, 0 failed" in out
+    assert len(labels) == len(events) // 5 == 120
+    sent = {(event["pump"], format_event_time(event["ts"] * 1000)) for event in events}
+    assert {(label["entity"], label["event_time"]) for label in labels} <= sent
+    assert all(record.key.decode() == label["entity"] for record, label in zip(found, labels, strict=True))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -102,6 +121,7 @@ def test_simulate_sends_what_its_plan_says(servers, plant, tmp_path, capsys):
         (["--duration", "soon"], "--duration: 'soon' is not a duration"),
         (["--kafka", "http://x"], "scheme 'http://'"),
         (["--feed", "other"], "no feed 'other'"),
+        (["--fault", "concept"], "has none; give it a target"),
     ],
 )
 def test_options_that_cannot_be_are_refused(plant, options, words, capsys):
