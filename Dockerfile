@@ -43,7 +43,8 @@ USER root
 RUN --mount=type=bind,from=build,source=/build/training.txt,target=/tmp/training.txt \
     pip --no-cache-dir --python /opt/streamgauge/bin/python install --require-hashes --only-binary :all: -r /tmp/training.txt \
     && mkdir /mlflow && chown streamgauge /mlflow
-ENV MLFLOW_DISABLE_TELEMETRY=true
+# logs hold one record a line, and no greetings
+ENV MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=true
 USER streamgauge
 
 # what a build without --target makes
