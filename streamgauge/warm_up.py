@@ -22,6 +22,41 @@ def warm_up() -> None:
     fold.fold(raw_batch(list(range(8)), [-1] * 8, [b"a"] * 8, values))
     fold.everything_served()
     StreamFold(feed, 0, 1).restore(fold.changed_chunks())
+    _warm_up_learning()
+
+
+def _warm_up_learning() -> None:
+    """Predictions, online models and the tests that compare versions: compiled only now, a worker would stand still at its first model."""
+    import numpy as np
+
+    from contracts.definition import Classification, Regression
+    from feature_store.feature_plan import feature_names
+    from online_model import paired_test, risk_test
+    from online_model.online_predictor import CompiledPredictor, load_snapshot, make_online_predictor
+    from online_model.predictor import predict
+    from online_model.rollout import Losses, RolloutState
+    from stream_processors.stream_fold.predictions import in_share
+
+    for target in (Regression("y"), Classification("y", classes=["a", "b"]), Classification("y", classes=["a", "b", "c"])):
+        feed = Feed("warm", entity="e", time="t", fields=[Number("x")], target=target)
+        vectors, value = np.ones((2, len(feature_names(feed)))), np.eye(feed.outputs)[0]
+        model = make_online_predictor(feed)
+        model.learn(vectors[0], value)
+        served = load_snapshot(feed, *model.snapshot())
+        assert isinstance(served, CompiledPredictor)
+        served.predict(vectors[0])
+        predict(served.predictor, vectors)
+    in_share(np.zeros(1, np.uint64), np.uint64(0), 0.5)
+    risk_test.update(risk_test.new_risk_test(), 1.0, 0, 0)
+    rollout = RolloutState()
+    for version in ("v1", "v2"):
+        rollout.arrive(version)
+    rollout.take(Losses(1.0, 1.0, 1.0, 1.0))
+    pair = paired_test.new_paired_test()
+    paired_test.reset(pair, False)
+    paired_test.update(pair, 1.0, 1.0)
+    paired_test.decided(pair, paired_test.LEVEL)
+    paired_test.compare(pair)
 
 
 def warm_up_simulator() -> None:

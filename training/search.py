@@ -53,6 +53,21 @@ class Trained(NamedTuple):
     held_out: tuple[F64, F64]  # (m, outputs) truths and predictions, for plots
 
 
+class Split(NamedTuple):
+    """The newest rows, from `held` on, judge what is trained on the rows before `known`, which had their label by then."""
+
+    held: int
+    known: int
+
+
+def held_out_split(event_times: NDArray[np.int64], changed: int, label_delay: int) -> Split | None:
+    """The split of rows in rising order of event time, changed since row `changed`; None where too few are left to train on."""
+    n = len(event_times)
+    held = n - int((n - changed) * HELD_OUT)
+    known = known_rows(event_times, held, label_delay) if held < n else 0
+    return Split(held, known) if known - changed >= LEAST_ROWS else None
+
+
 def train(feed: Feed, examples: TrainingSet, budget: int = BUDGET) -> Trained:
     """The best model for a feed with a target; the same examples give the same bytes on one processor type and lock file.
 
@@ -71,10 +86,9 @@ class _Search:
         n = len(examples.event_times)
         self.changed, self.held, self.known = 0, n, 0
         for changed in dict.fromkeys((examples.changed_from, 0)):
-            held = n - int((n - changed) * HELD_OUT)
-            known = known_rows(examples.event_times, held, feed.label_delay_us) if held < n else 0
-            if known - changed >= LEAST_ROWS:
-                self.changed, self.held, self.known = changed, held, known
+            split = held_out_split(examples.event_times, changed, feed.label_delay_us)
+            if split is not None:
+                self.changed, self.held, self.known = changed, split.held, split.known
                 break
         else:
             raise TooLittle(f"{n} examples; {LEAST_ROWS} must have their label, {feed.label_delay} late, before the newest fifth begins")

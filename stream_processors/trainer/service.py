@@ -17,7 +17,7 @@ from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from stream_processors.trainer.logs import FeedLogs
-from stream_processors.trainer.trainer import Tracking, Trainer, dates_a_concept
+from stream_processors.trainer.trainer import Tracking, Trainer
 
 log = logging.getLogger("streamgauge.trainer")
 
@@ -82,16 +82,13 @@ class TrainerService:
             self._trainers[topic] = Trainer(FeedLogs(self._feeds[topic], self._kafka), self._tracking)
 
     def _work(self, pool: ThreadPoolExecutor) -> None:
-        """Begins the next training where none is running; another of its feed is answered at once, but for a changed concept's.
-
-        That one knows since when what was learnt is wrong; the training that is running may not.
-        """
+        """Begins the next training where none is running; another of its feed is answered at once, but for one that waits."""
         while self._jobs and self._jobs[0].done():
             self._jobs.popleft().result()
         later: deque[tuple[str, int, bytes]] = deque()
         while self._waiting:
             topic, offset, value = self._waiting.popleft()
-            if self._jobs and (self._topic != topic or dates_a_concept(value)):
+            if (self._jobs and self._topic != topic) or self._trainers[topic].waits(value, bool(self._jobs)):
                 later.append((topic, offset, value))
                 continue
             job = self._trainers[topic].answer(offset, value, busy=bool(self._jobs))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from contracts.errors import ServerUnavailable, StreamgaugeError
 from contracts.ids import RecordId
@@ -21,21 +22,13 @@ from contracts.records import Answer, Arrival, Decision, Example, RetrainRequest
 from stream_processors.models_log import Models
 from stream_processors.trainer.logs import FeedLogs
 from stream_processors.trainer.policy import MAX_EXAMPLES, MOST_STARTS, TRIED, Finished, final_answer, refusal
-from training.search import Trained, train
+from training.search import LEAST_ROWS, Trained, held_out_split, train
 from training.snapshot import make_snapshot
 from training.training_set import EXAMPLES, TooLittle, training_set
 
 log = logging.getLogger("streamgauge.trainer")
 _EXAMPLES = msgspec.json.Decoder(Example | Arrival | Decision)
 Job = Callable[[], None]
-
-
-def dates_a_concept(value: bytes) -> bool:
-    """Whether a request says from which example on another relation holds."""
-    try:
-        return EXAMPLES in msgspec.json.decode(value, type=RetrainRequest).from_offset
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
 
 
 class Tracking(Protocol):
@@ -53,6 +46,7 @@ class Trainer:
         self.models = Models()
         self._next = 0  # offset of the models
         self._requests: dict[str, RetrainRequest] = {}  # in the order of the log
+        self._looked: dict[str, int] = {}  # request that waits for labels -> end of the examples when they were last looked at
 
     def refresh(self) -> None:
         """Reads the models on to their end."""
@@ -60,6 +54,35 @@ class Trainer:
         for record in self.logs.read("models", max(self._next, first), end):
             self.models.take(record.value)
         self._next = end
+
+    def waits(self, value: bytes, busy: bool) -> bool:
+        """Whether a request that dates a change of concept is better answered later; others never wait.
+
+        It knows since when what was learnt is wrong. A training that runs may not know; and as long as too few labels tell of the
+        time after the change, a model could only be one of the time before it.
+        """
+        try:
+            request = msgspec.json.decode(value, type=RetrainRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        if EXAMPLES not in request.from_offset:
+            return False
+        self.refresh()
+        return busy or not (self.models.answers.get(request.id) or self._can_be_learnt(request))
+
+    def _can_be_learnt(self, request: RetrainRequest) -> bool:
+        first, end = self.logs.bounds("examples")
+        first = max(first, request.from_offset[EXAMPLES])
+        if end - first >= MAX_EXAMPLES:
+            return True
+        looked = self._looked.get(request.id)
+        if end < (first if looked is None else looked) + LEAST_ROWS:
+            return False  # these few can have changed nothing
+        if looked is None:
+            log.info("%s: %s waits for labels of what came after the change", self.feed.name, request.id)
+        self._looked[request.id] = end
+        times = np.sort(np.array([example.event_time for _, example in self._examples((first, end))], np.int64))
+        return held_out_split(times, 0, self.feed.label_delay_us) is not None
 
     def answer(self, offset: int, value: bytes, busy: bool = False) -> Job | None:
         """Takes the request at an offset of `<feed>.retrain`; a job to run where it is to be trained. `busy`: another job is running."""

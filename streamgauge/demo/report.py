@@ -83,6 +83,7 @@ class Report:
                 f"[yellow]false incident:[/] {format_event_time(alert.event_time)} {alert.kind} {alert.sentence}", highlight=False
             )
         console.print(self._water())
+        console.print(self._rollouts())
         self._figures(console)
 
     def _water(self) -> Table:
@@ -98,6 +99,15 @@ class Report:
         ]
         for at, label, incident in sorted(rows):
             table.add_row(format_event_time(at)[:16], label, incident)
+        return table
+
+    def _rollouts(self) -> Table:
+        """What became of each version of the pumps' model, and why."""
+        table = Table(title="versions of the model that predicts the pumps' power", title_justify="left")
+        for column in ("when", "version", "is now", "why"):
+            table.add_column(column)
+        for rollout in self._outcome.learning.models.rollouts:
+            table.add_row(format_event_time(rollout.event_time)[:16], rollout.version, rollout.stage.replace("_", " "), rollout.why)
         return table
 
     def _figures(self, console: Console) -> None:

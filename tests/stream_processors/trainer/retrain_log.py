@@ -38,10 +38,12 @@ def put_examples(feed: Feed, kafka: KafkaSettings, n: int, first: int = 0) -> No
     producer.close()
 
 
-def request(feed: Feed, n: int, event_time: int = 0) -> bytes:
-    """The n-th request of the feed's judge."""
+def request(feed: Feed, n: int, event_time: int = 0, changed_from: int | None = None) -> bytes:
+    """The n-th request of the feed's judge; `changed_from`: the example from which on another relation holds."""
     pin = DatasetPin(feed=feed.name, definition=feed.hash, generations={"0": 1}, offsets={"0": (0, 300)})
     wanted = RetrainRequest(id=request_id(feed, n), incident="", reason="a test", event_time=event_time, from_offset={}, pin=pin)
+    if changed_from is not None:
+        wanted.from_offset["examples"] = changed_from
     return msgspec.json.encode(wanted)
 
 
