@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from contracts.ids import parse_id
 from contracts.records import Answer
 
 FINAL = ("trained", "in_progress", "too_soon", "too_little", "failed")
@@ -26,6 +27,18 @@ class Finished(NamedTuple):
 def final_answer(answers: Sequence[Answer]) -> Answer | None:
     """The first answer that is final."""
     return next((answer for answer in answers if answer.outcome in FINAL), None)
+
+
+def asked_by_learner(request: str) -> bool:
+    """Whether the request of this id is the learner's, for a first model.
+
+    It comes once, when there are examples enough, and its clock is that of the labels: days behind the judge's where history is sent.
+    Refused as too soon after a request that came before any label, it would leave the feed without a model for good.
+    """
+    try:
+        return parse_id(request).partition == "examples"
+    except ValueError:
+        return False
 
 
 def pause_after(finished: Sequence[Finished], label_delay: int) -> int:

@@ -21,7 +21,7 @@ from contracts.ids import RecordId
 from contracts.records import Answer, Arrival, Decision, Example, RetrainRequest, Snapshot
 from stream_processors.models_log import Models
 from stream_processors.trainer.logs import FeedLogs
-from stream_processors.trainer.policy import MAX_EXAMPLES, MOST_STARTS, TRIED, Finished, final_answer, refusal
+from stream_processors.trainer.policy import MAX_EXAMPLES, MOST_STARTS, TRIED, Finished, asked_by_learner, final_answer, refusal
 from training.search import LEAST_ROWS, Trained, held_out_split, train
 from training.snapshot import make_snapshot
 from training.training_set import EXAMPLES, TooLittle, training_set
@@ -94,7 +94,7 @@ class Trainer:
         if request.id in self._requests:
             return None
         self.refresh()
-        finished = self._finished()
+        finished = [] if asked_by_learner(request.id) else self._finished()
         self._requests[request.id] = request
         answers = self.models.answers.get(request.id, [])
         if final_answer(answers):

@@ -7,6 +7,7 @@ import pytest
 
 from contracts.definition import Feed
 from contracts.errors import StreamgaugeError
+from contracts.ids import RecordId
 from contracts.records import RetrainRequest, Snapshot
 from contracts.settings import Servers
 from stream_processors.topics import ensure_topics
@@ -125,6 +126,18 @@ def test_requests_that_are_not_trained_are_told_why(servers: Servers) -> None:
     assert [snapshot.version for snapshot in story.snapshots] == ["v3", "v5"]
     assert set(story.final.values()) == {1}
     assert "120 s must pass" in story.answers[1].reason and "60 s must pass" in story.answers[4].reason
+
+
+def test_the_request_for_a_first_model_is_never_too_soon(servers: Servers) -> None:
+    """A request of the judge came days later by its clock, and found no labels; the learner's is trained all the same."""
+    feed = feed_on(servers, "first", 0)
+    early = request(feed, 0, 7 * 1440 * MINUTE)
+    first = msgspec.json.decode(request(feed, 1, 0), type=RetrainRequest)
+    first.id = str(RecordId(feed.name, 1, "examples", 399, "retrain", 0))
+    live(FeedLogs(feed, servers.kafka), [early], Shown())
+    put_examples(feed, servers.kafka, 400)
+    live(FeedLogs(feed, servers.kafka), [early, msgspec.json.encode(first)], Shown())
+    assert Story(FeedLogs(feed, servers.kafka)).outcomes == ["too_little", "started", "trained"]
 
 
 def test_a_request_during_a_training_is_told_so(servers: Servers) -> None:
