@@ -20,16 +20,18 @@ def test_every_fault_fits_with_an_hour_behind_it(seed, span):
     """Whatever the seed: each fault lies in the live part and can be found an hour before its end; pumps and sensors differ."""
     scenario = pump_fleet(seed, START, START + span)
     planted = [item for item in Simulation(scenario, seed, START - DAY, START + span).plan.planted if item.judged_by == "incident"]
-    assert sorted(item.kind for item in planted) == ["silent", "spike", "stuck", "sudden", "wear"]
+    assert sorted(item.kind for item in planted) == ["concept", "silent", "spike", "stuck", "sudden", "wear"]
     for item in planted:
         assert item.start >= START + HOUR // 2
         assert item.found_by <= START + span
-        if item.kind not in (*RAMPS, "sudden"):
+        if item.kind not in (*RAMPS, "sudden", "concept"):
             assert item.end + HOUR <= START + span
     pumps = [item.entity for item in planted if item.entity] + [scenario.transport_faults[1].entity]
     assert len(set(pumps)) == len(pumps) == 5
     fields = [item.field for item in planted if item.field]
     assert len(set(fields)) == len(fields) == 4
+    drifting = next(item.field for item in planted if item.kind == "sudden")
+    assert scenario.truth is not None and drifting not in scenario.truth.gains  # the concept changes, its inputs do not
 
 
 def test_the_faults_have_the_sizes_of_the_demo():
