@@ -152,7 +152,7 @@ def show(console: Console, healthy: list[dict[str, Any]], shifted: list[dict[str
 
 
 def main() -> None:
-    """Runs every case, prints the tables, writes all of it."""
+    """Runs every case, prints the tables, writes all of it; exit 1 where a bound is not kept or a shift not found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="2 weeks a case and fewer shifts")
     parser.add_argument("--seed", type=int, default=1)
@@ -176,8 +176,11 @@ def main() -> None:
         "without_fault": healthy,
         "with_shift": shifted,
     }
+    console.print("too few weeks for a verdict" if options.quick else "passed" if passed else "NOT passed")
     if options.json:
         options.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    if not (passed or options.quick):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ async def stages_alone(servers: Servers, feed: Feed, keys: list[bytes], values: 
         outputs.extend(fold.writer.outputs(c, raw, r) for c, raw, r in zip(columns, raws, rows, strict=True))  # type: ignore[arg-type]
 
     found = {"fetch": await _fetch(servers, feed), "decode": _cpu(decode) / n, "fold": _cpu(fold_all) / n, "outputs": _cpu(write) / n}
-    found["publish"] = await _publish(servers, feed, outputs, n)
+    found["publish"] = await _publish(servers, outputs, n)
     found["redis"] = _redis(servers, outputs) / n
     found["checkpoint"] = _cpu(fold.changed_chunks) / n
     return found
@@ -170,7 +170,7 @@ async def _fetch(servers: Servers, feed: Feed) -> float:
     return spent / count * 1e6
 
 
-async def _publish(servers: Servers, feed: Feed, outputs: list[Any], n: int) -> float:
+async def _publish(servers: Servers, outputs: list[Any], n: int) -> float:
     producer = plain_producer(servers.kafka)
     await producer.start()
     publisher = Publisher(producer, transactional=False)

@@ -15,6 +15,16 @@ REDIS_VARIABLE = "STREAMGAUGE_REDIS"
 _PROTOCOLS = {"kafka": "PLAINTEXT", "kafka+ssl": "SSL", "kafka+sasl": "SASL_PLAINTEXT", "kafka+sasl+ssl": "SASL_SSL"}
 
 
+def _check_port(server: str, url: str) -> None:
+    """Raises SettingsError where the port is none; the address is not repeated, as it may hold a password."""
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise SettingsError(f"{server} address has a port that is no number from 1 to 65535; write host:port")
+
+
 @dataclass(frozen=True)
 class KafkaSettings:
     """Bootstrap servers and security, read from ``host:port,host:port`` or a URL.
@@ -47,6 +57,8 @@ class KafkaSettings:
         servers = tuple(h if ":" in h else f"{h}:9092" for h in hosts.split(",") if h)
         if not servers:
             raise SettingsError("Kafka address names no server; write host:port, such as localhost:9092")
+        for server in servers:
+            _check_port("Kafka", f"//{server}")
         user, _, password = credentials.partition(":")
         options = dict(parse_qsl(parts.query))
         unknown = set(options) - {"mechanism", "cafile", "certfile", "keyfile"}
@@ -104,6 +116,7 @@ class Servers:
             redis_text = f"redis://{redis_text}"
         if urlsplit(redis_text).scheme not in ("redis", "rediss", "unix"):
             raise SettingsError("Redis address has an unknown scheme; write redis://host:port or rediss://host:port")
+        _check_port("Redis", redis_text)
         return cls(KafkaSettings.parse(kafka_text), redis_text)
 
     @property

@@ -30,7 +30,7 @@ def topic_name(feed: Feed, kind: str) -> str:
 
 
 def feed_topics(feed: Feed) -> dict[str, Topic]:
-    """Every topic of a feed by kind. `switches` and `models` are kept for ever; derived logs live at least as long as events."""
+    """Every topic of a feed by kind. `switches`, `alerts`, `retrain` and `models` are kept for ever, the others for a week."""
     n = feed.partitions
     learning = {
         "examples": Topic(f"{feed.name}.examples", 1, _WEEK),

@@ -25,7 +25,7 @@ class AnomalyModel(Protocol):
     """Learns vectors one by one and scores them; tests/online_model/model_conformance.py says what each must hold to."""
 
     def score_one(self, vector: NDArray[np.float64]) -> float | None:
-        """Score of a vector (features,) in [0, 1], high for what is unusual; None while too little is known. Changes nothing."""
+        """High for an unusual vector (features,), in the model's own range; None while too little is known. Changes nothing."""
 
     def learn_one(self, vector: NDArray[np.float64]) -> None:
         """Takes a vector (features,) in [0, 1] in."""

@@ -166,9 +166,15 @@ class Baselines:
         times[place], values[place] = event_time, value
 
     def _correct(self, entity: str, event_time: int, value: F64, previous: F64) -> None:
-        """Puts a value in another's place, as far as the entity is still remembered."""
-        self.feed[: self._outputs] += value - previous
+        """Puts a value in another's place, as far as that can be among those remembered: else a class would count less than 0 times."""
+        hour = event_time // HOUR % HOURS
+        if self._holds(self.feed[: self._outputs], float(self.feed[self._outputs]), previous):
+            self.feed[: self._outputs] += value - previous
         row = self._rows.get(entity)
-        if row is not None and self.counts[row, event_time // HOUR % HOURS] > 0:
-            self.sums[row, event_time // HOUR % HOURS] += value - previous
+        if row is not None and self._holds(self.sums[row, hour], float(self.counts[row, hour]), previous):
+            self.sums[row, hour] += value - previous
             self.values[row][self.times[row] == event_time] = value
+
+    def _holds(self, total: F64, count: float, value: F64) -> bool:
+        """Whether a label can be one of the `count` that a sum is of."""
+        return count > 0.0 and (self._outputs == 1 or bool(np.all(total >= value)))

@@ -1,7 +1,9 @@
 """One cause across entities: many of them show the same source, field and direction at the same time.
 
-The mean of the e-values over all entities of the feed is an e-value under any dependence between them (Vovk & Wang 2021,
-"E-values: calibration, combination and applications", section 3), so a fleet under one weather cannot fool it.
+The mean of e-detectors over all entities of the feed is an e-detector under any dependence between them (Vovk & Wang 2021,
+"E-values: calibration, combination and applications", section 3), so a fleet under one weather cannot fool it. That is of the
+statistics as they are at one moment; the judge has them as they were last told, the highest since they left their ground. So
+the bound is no theorem here where entities peak one after the other; what it comes to is simulated (tests/online_model/test_budget.py).
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ class Bar(NamedTuple):
     """What a common cause must reach: so many entities, and a mean e-value.
 
     No entity counts for more than `cap`, so that one with a fault of its own, and others that tremble, are not a fleet:
-    at least half of the needed entities must carry the mean. A cap only lowers the mean, so the bound stays valid.
+    at least half of the needed entities must carry the mean. A cap only lowers the mean.
     """
 
     fewest: int

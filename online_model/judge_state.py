@@ -223,6 +223,10 @@ class JudgeState:
             raise StateError(
                 f"feed '{feed.name}': the judge's state has version {wire.version}, this program reads {VERSION}; fold the evidence anew"
             )
+        if len(wire.counters) != len(COUNTERS) or not {cell.incident for cell in wire.cells} <= {0, *(i.number for i in wire.incidents)}:
+            raise StateError(
+                f"feed '{feed.name}': the judge's state lacks counters, or incidents that its statistics name; fold the evidence anew"
+            )
         state = cls(feed)
         state.next_number, state.retrained_at = wire.next_number, wire.retrained_at
         state.partitions, state.seen = dict(wire.partitions), dict(wire.seen)

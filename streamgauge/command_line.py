@@ -84,7 +84,10 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code: 1 with one sentence on stderr for what went wrong, 130 when interrupted."""
+    """Run a command line; returns the exit code: 1 with one sentence on stderr for what went wrong, 130 when interrupted.
+
+    A path that a person named and that cannot be read or written is such a sentence too; any other OSError is raised.
+    """
     try:
         result: Any = cli.main(args=None if arguments is None else list(arguments), prog_name="streamgauge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -103,6 +106,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # whoever read our output, such as head, has enough
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"Error: {error.filename}: {error.strerror}; name another path, or mend this one", err=True)
+        return 1
     return result if isinstance(result, int) else 0
 
 

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamgauge.commands.options import feed_option, kafka_option, plant_argument, resolve_feeds, resolve_one_feed, resolve_servers, say
+from streamgauge.commands.options import (
+    entity_from_option,
+    entity_is_path,
+    entity_option,
+    feed_option,
+    kafka_option,
+    plant_argument,
+    resolve_feeds,
+    resolve_one_feed,
+    resolve_servers,
+    say,
+    time_option,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -24,9 +36,9 @@ if TYPE_CHECKING:
     "--late", is_flag=True, help="Fold what was dead-lettered as late in its place, and write what that changes as the next revision."
 )
 @click.option("--to", metavar="URL", help="Directory or fsspec URL of the history (or STREAMGAUGE_HISTORY; default ./history).")
-@click.option("--time", metavar="COLUMN", help="The column with the event time; the definition's time when left out.")
-@click.option("--entity", metavar="COLUMN", help="The column that names the device; the definition's entity when left out.")
-@click.option("--entity-from", type=click.Choice(["path"]), help="The entity is the file's path below the root, without suffix.")
+@time_option
+@entity_option
+@entity_from_option
 def command(
     plant: Path,
     files: tuple[str, ...],
@@ -47,12 +59,11 @@ def command(
 
     if bool(files) == late:
         raise InputError("name files to load, or --late; one of the two")
-    if entity and entity_from:
-        raise InputError("--entity and --entity-from exclude each other; give one")
+    by_path = entity_is_path(entity, entity_from)
     if late:
         _late(plant, feed_name, kafka, resolve_history(to))
     else:
-        _load(plant, feed_name, files, resolve_history(to), time, entity, entity_from == "path")
+        _load(plant, feed_name, files, resolve_history(to), time, entity, by_path)
 
 
 def _load(

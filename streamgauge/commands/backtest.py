@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contracts.errors import InputError
-from streamgauge.commands.options import feed_option, resolve_one_feed, say
+from streamgauge.commands.options import entity_from_option, entity_is_path, feed_option, resolve_one_feed, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @feed_option
 @click.option("--time", metavar="COLUMN", help="The column with the event time.")
 @click.option("--entity", metavar="COLUMN", help="The column that names the device.")
-@click.option("--entity-from", type=click.Choice(["path"]), help="The entity is the file's path below the root, without suffix.")
+@entity_from_option
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="Of the topic to compare with; the definition's when left out.")
 @click.option(
     "--out",
@@ -49,20 +49,19 @@ def command(
     from streamgauge.backtest.history import read_history
     from streamgauge.backtest.run import run_backtest, write_outputs
 
-    if entity and entity_from:
-        raise InputError("--entity and --entity-from exclude each other; give one")
+    by_path = entity_is_path(entity, entity_from)
     sources = find_files(files)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: {error.strerror}; choose a directory that can be made") from error
     if definition is None:
-        definition = _infer(files[0], sources, time, entity, entity_from == "path", out)
+        definition = _infer(files[0], sources, time, entity, by_path, out)
     feed = resolve_one_feed(definition, feed_name)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         read = bar.add_task("read files", total=len(sources))
-        history = read_history(feed, sources, time, entity, entity_from == "path", lambda _: bar.advance(read))
+        history = read_history(feed, sources, time, entity, by_path, lambda _: bar.advance(read))
         folded = bar.add_task("fold rows", total=history.columns.n)
         tested = run_backtest(feed, history, partitions, lambda rows: bar.advance(folded, rows))
     write_outputs(out, history, tested)
@@ -76,8 +75,10 @@ def _infer(first: str, sources: Sequence[Source], time: str | None, entity: str 
 
     root = Path(first)
     stem = root.name if root.is_dir() else sources[0].path.stem if len(sources) == 1 else sources[0].path.parent.resolve().name
-    path = out / "plant.py"
-    path.write_text(plant_text(guess(sources, time, entity, from_path), stem), encoding="utf-8")
+    path, text = out / "plant.py", plant_text(guess(sources, time, entity, from_path), stem)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise InputError(f"{path} is there already and says otherwise; use it with --definition {path}, or choose another --out")
+    path.write_text(text, encoding="utf-8")
     say(f"no definition given; wrote {path}")
     return path
 

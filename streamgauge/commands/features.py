@@ -60,6 +60,7 @@ def as_plain(row: EntityFeatures) -> dict[str, Any]:
 
 def _show(name: str, rows: Sequence[EntityFeatures]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from feature_store.feature_table import Worth
@@ -68,11 +69,12 @@ def _show(name: str, rows: Sequence[EntityFeatures]) -> None:
     for column, justify in (("entity", "left"), ("feature", "left"), ("value", "right"), ("worth", "left"), ("age", "right")):
         table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
+        entity = escape(row.entity)  # a name such as [pump] is no style
         worths = {value.worth for value in row.features.values()}
         if row.event_time is None:
-            table.add_row(row.entity, "all", "–", _coloured(max(worths, default=Worth.NEVER_SEEN).word), "–")
+            table.add_row(entity, "all", "–", _coloured(max(worths, default=Worth.NEVER_SEEN).word), "–")
         for feature, (value, worth) in row.features.items() if row.event_time is not None else ():
-            table.add_row(row.entity, feature, "–" if math.isnan(value) else f"{value:.6g}", _coloured(worth.word), _age(row.age))
+            table.add_row(entity, feature, "–" if math.isnan(value) else f"{value:.6g}", _coloured(worth.word), _age(row.age))
         table.add_section()
     Console().print(table)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from contracts.errors import InputError
+from streamgauge.commands.options import entity_from_option, entity_is_path
 
 
 @click.command("init")
@@ -15,7 +16,7 @@ from contracts.errors import InputError
 @click.option("--entity", metavar="COLUMN", help="The column that names the device; guessed when left out.")
 @click.option("--time", metavar="COLUMN", help="The column with the event time; guessed when left out.")
 @click.option("--name", metavar="NAME", help="Name of the feed; that of the file or directory when left out.")
-@click.option("--entity-from", type=click.Choice(["path"]), help="The entity is the file's path below the root, without suffix.")
+@entity_from_option
 def command(
     data: tuple[str, ...], output: Path | None, entity: str | None, time: str | None, name: str | None, entity_from: str | None
 ) -> None:
@@ -26,12 +27,11 @@ def command(
 
     if output is not None and output.exists():
         raise InputError(f"{output} is there already; remove it or write another file, as your own changes would be lost")
-    if entity and entity_from:
-        raise InputError("--entity and --entity-from exclude each other; give one")
+    by_path = entity_is_path(entity, entity_from)
     sources = find_files(data)
     first = Path(data[0])
     stem = first.name if first.is_dir() else sources[0].path.stem if len(sources) == 1 else sources[0].path.parent.resolve().name
-    text = plant_text(guess(sources, time, entity, entity_from == "path"), name or stem)
+    text = plant_text(guess(sources, time, entity, by_path), name or stem)
     if output is None:
         click.echo(text, nl=False)
         return

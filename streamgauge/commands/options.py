@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from contracts.definition import Feed
-from contracts.errors import SettingsError
+from contracts.errors import InputError, SettingsError
 from contracts.plant import choose_feeds, load_plant
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
 
@@ -17,6 +17,11 @@ kafka_option = click.option("--kafka", metavar="HOST:PORT", help=f"Kafka's addre
 redis_option = click.option("--redis", metavar="URL", help=f"Redis's address (or {REDIS_VARIABLE}; default localhost:6379).")
 history_option = click.option(
     "--history", metavar="URL", help="Directory or fsspec URL of the history (or STREAMGAUGE_HISTORY; default ./history)."
+)
+time_option = click.option("--time", metavar="COLUMN", help="The column with the event time; the definition's time when left out.")
+entity_option = click.option("--entity", metavar="COLUMN", help="The column that names the device; the definition's entity when left out.")
+entity_from_option = click.option(
+    "--entity-from", type=click.Choice(["path"]), help="The entity is the file's path below the root, without suffix."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
 
@@ -37,6 +42,13 @@ def resolve_one_feed(plant: Path, feed_name: str | None = None) -> Feed:
     if len(feeds) > 1:
         raise SettingsError(f"{plant} defines {len(feeds)} feeds; name one with --feed: {', '.join(feed.name for feed in feeds)}")
     return feeds[0]
+
+
+def entity_is_path(entity: str | None, entity_from: str | None) -> bool:
+    """Whether a file's path names the entity; raises InputError where a column was named, too."""
+    if entity and entity_from:
+        raise InputError("--entity and --entity-from exclude each other; give one")
+    return entity_from == "path"
 
 
 def say(message: str) -> None:

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import click
 
-from streamgauge.commands.options import feed_option, kafka_option, plant_argument, resolve_one_feed, resolve_servers, say
+from streamgauge.commands.options import (
+    entity_from_option,
+    entity_is_path,
+    entity_option,
+    feed_option,
+    kafka_option,
+    plant_argument,
+    resolve_one_feed,
+    resolve_servers,
+    say,
+    time_option,
+)
 from streamgauge.commands.speed import SPEED
 
 
@@ -18,9 +29,9 @@ from streamgauge.commands.speed import SPEED
 @click.option(
     "--speed", type=SPEED, default="max", show_default=True, help="Event time over wall time: 1 as recorded, max without waiting."
 )
-@click.option("--time", metavar="COLUMN", help="The column with the event time; the definition's time when left out.")
-@click.option("--entity", metavar="COLUMN", help="The column that names the device; the definition's entity when left out.")
-@click.option("--entity-from", type=click.Choice(["path"]), help="The entity is the file's path below the root, without suffix.")
+@time_option
+@entity_option
+@entity_from_option
 def command(
     plant: Path,
     files: tuple[str, ...],
@@ -32,15 +43,13 @@ def command(
     entity_from: str | None,
 ) -> None:
     """Send the rows of FILES (CSV or Parquet files, directories, quoted globs) as events, in order of event time."""
-    from contracts.errors import InputError
     from producers.pacing import paced
     from producers.replay import Replay
     from streamgauge.sending import send_events
 
-    if entity and entity_from:
-        raise InputError("--entity and --entity-from exclude each other; give one")
+    by_path = entity_is_path(entity, entity_from)
     feed, servers = resolve_one_feed(plant, feed_name), resolve_servers(kafka)
-    replay = Replay(feed, files, time, entity, entity_from == "path")
+    replay = Replay(feed, files, time, entity, by_path)
     for name in replay.absent_fields:
         say(f"note: no file has a column '{name}'; it is sent as missing")
     batches = replay.batches() if speed is None else paced(replay.batches(), speed, replay.first)

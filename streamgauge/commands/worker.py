@@ -17,7 +17,7 @@ WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some
 @kafka_option
 @redis_option
 @click.option("--history", metavar="URL", help="Keep full copies of checkpoints there (or STREAMGAUGE_HISTORY; default none).")
-@click.option("--web-port", type=int, default=6066, show_default=True, help="Port of /live/, /ready/ and /metrics/.")
+@click.option("--web-port", type=click.IntRange(1, 65_535), default=6066, show_default=True, help="Port of /live/, /ready/ and /metrics/.")
 @click.option("--web-bind", default="127.0.0.1", show_default=True, help="Address the pages are served on.")
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)

@@ -1,5 +1,6 @@
 import pytest
 
+from contracts.errors import SettingsError
 from contracts.settings import KafkaSettings, Servers
 
 ADDRESSES = [
@@ -30,3 +31,16 @@ def test_a_child_resolves_the_same_servers(text: str, monkeypatch: pytest.Monkey
 def test_settings_show_no_password() -> None:
     """What is printed of the settings holds no credentials."""
     assert "secret" not in repr(KafkaSettings.parse(ADDRESSES[-1]))
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "99999", "-1"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    """A mistyped port of either server is a SettingsError at once, which repeats no password."""
+    for kafka, redis in (
+        (f"one:9092,two:{port}", "store"),
+        (f"kafka+sasl://user:secret@one:{port}", "store"),
+        ("one", f"redis://:secret@store:{port}/2"),
+    ):
+        with pytest.raises(SettingsError, match="port") as refused:
+            Servers.resolve(kafka, redis)
+        assert "secret" not in str(refused.value)

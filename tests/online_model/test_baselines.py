@@ -105,6 +105,25 @@ def test_corrections_replace(outputs: int) -> None:
     corrected.learn("unknown", HOUR, later, previous=first)
 
 
+def test_a_correction_of_what_is_not_remembered_changes_nothing() -> None:
+    """Where the label corrected was never taken in, or forgotten with its entity, probabilities stay shares and numbers stay."""
+    first, later = np.eye(2)[1], np.eye(2)[0]
+    classes = Baselines(2, 0, 1)
+    classes.learn("b", HOUR, first)
+    classes.learn("a", HOUR, later)  # "b" is forgotten
+    classes.learn("b", HOUR, first)
+    for _ in range(3):  # the newest of "a" was never here
+        classes.learn("b", HOUR + 1, later, previous=first)
+    for prediction in classes.predict("b", 2 * HOUR) + classes.predict("b", HOUR + 2) + classes.predict("unknown", HOUR):
+        assert prediction.min() > 0.0
+        assert abs(prediction.sum() - 1.0) < 1e-12
+    number = Baselines(1, 0, 1)
+    number.learn("a", HOUR, numbers(9.0), previous=numbers(4.0))
+    number.learn("a", HOUR, numbers(5.0))
+    assert [prediction.tolist() for prediction in number.predict("a", HOUR + 1)] == [[5.0], [5.0]]
+    assert number.predict("unknown", HOUR)[0].tolist() == [5.0]
+
+
 def test_entities_are_bounded() -> None:
     """At the cap the entity longest without a label gives way; the others keep what they know."""
     baselines = Baselines(1, 0, 3)

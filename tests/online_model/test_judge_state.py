@@ -153,3 +153,19 @@ def test_foreign_bytes_are_refused() -> None:
     for data in (b"nonsense", msgspec.msgpack.encode(wire | {"version": 999})):
         with pytest.raises(StateError, match="fold the evidence anew"):
             judge.from_bytes(data)
+
+
+def test_a_state_whose_parts_do_not_fit_is_refused() -> None:
+    """Counters of another number, or a statistic of an incident that is not there, are a StateError and no traceback."""
+    log = EvidenceLog()
+    log.summaries(-3_000, 600)
+    log.climb(1, "pump-07", "temperature", "drift")
+    judge = Judge(pumps(), 1)
+    state = judge.new_state()
+    judge.fold(state, log.in_time())
+    wire = msgspec.msgpack.decode(judge.to_bytes(state))
+    assert wire["incidents"]
+    assert wire["cells"]
+    for part in ({"counters": [1, 2]}, {"incidents": []}):
+        with pytest.raises(StateError, match="fold the evidence anew"):
+            judge.from_bytes(msgspec.msgpack.encode(wire | part))

@@ -108,3 +108,13 @@ def test_a_definition_is_inferred(files: Path) -> None:
     assert run(["backtest", str(files / "a.csv"), "--partitions", "1", "--out", str(files / "out")]) == 0
     assert 'entity="device"' in (files / "out" / "plant.py").read_text()
     assert json.loads((files / "out" / "report.json").read_text())["partitions"] == 1
+
+
+def test_a_plant_file_that_differs_is_not_overwritten(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A definition of one's own that stands where the inferred one would go is kept, and the command says what to do."""
+    own = files / "out" / "plant.py"
+    own.parent.mkdir()
+    own.write_text("# my own\n")
+    assert run(["backtest", str(files / "a.csv"), "--out", str(own.parent)]) == 1
+    assert own.read_text() == "# my own\n"
+    assert f"--definition {own}" in capsys.readouterr().err
