@@ -57,7 +57,7 @@ def test_a_correction_replaces_the_value() -> None:
 def test_slices_are_named_by_what_an_event_was() -> None:
     """By entity, by hour of the day, by version, and by a category whose values the definition states."""
     joined = join(FEED, [example(0, 1.0, 1.0), example(25, 1.0, 1.0, entity="b", code=1.0), example(26, 1.0, 1.0, code=15.0)])
-    assert slice_names(FEED) == ["entity", "hour", "version", "mode"]
+    assert slice_names(FEED) == ["entity", "hour", "version", "tag", "mode"]
     assert slice_of(FEED, joined, "entity") == ["a", "b", "a"]
     assert slice_of(FEED, joined, "hour") == ["00:00", "01:00", "02:00"]
     assert slice_of(FEED, joined, "version") == ["v3"] * 3
@@ -81,7 +81,7 @@ def test_classes_have_their_own_metrics() -> None:
     """A sure and right prediction of each class has an accuracy and areas of 1, and the confusion matrix is diagonal."""
     feed = Feed("f", entity="e", time="t", fields=[Number("x")], target=Classification("state", ["ok", "worn"]))
     value = np.array([[1.0, 0.0], [0.0, 1.0]] * 10)
-    joined = Joined(["a"] * 20, np.arange(20), ["v1"] * 20, value, 0.8 * value + 0.1, value, value, np.zeros((20, 1)))
+    joined = Joined([""] * 20, ["a"] * 20, np.arange(20), ["v1"] * 20, value, 0.8 * value + 0.1, value, value, np.zeros((20, 1)))
     found = metrics(feed, joined)["served"]
     assert (found["accuracy"], found["roc_auc"], found["pr_auc"], found["f1"]) == (1.0, 1.0, 1.0, 1.0)
     assert found["confusion"] == [[10, 0], [0, 10]]
