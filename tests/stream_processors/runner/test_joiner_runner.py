@@ -23,9 +23,9 @@ from contracts.topics import topic_name
 from producers.sender import Sender
 from stream_processors.archive.score_decoding import vector_of
 from stream_processors.joiner.joiner_runner import JoinerRunner
+from stream_processors.remarks_reader import read_remarks
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
-from stream_processors.remarks_reader import read_remarks
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
 from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
