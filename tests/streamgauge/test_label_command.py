@@ -99,7 +99,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         workers = [command_child(["worker", str(plant), "--web-port", str(free_port())], servers, directory, "worker")]
         try:
             with Sender(servers.kafka) as sender:
-                events = [{"pump": f"pump-{p}", "ts": START + 60 * i, "flow": flow[i, p]} for i in range(MINUTES) for p in range(4)]
+                events = [{"pump": f"pump-{p}", "ts": START + 60 * i, "flow": float(flow[i, p])} for i in range(MINUTES) for p in range(4)]
                 sender.send(events_topic(feed), [e["pump"].encode() for e in events], [msgspec.json.encode(e) for e in events])
                 sender.flush()
 
