@@ -169,9 +169,9 @@ def _show_next(feed: Feed, servers: Servers, by: str, plant: Path, as_json: bool
     if not rows:
         say(f"{feed.name}: nothing to ask you; spans of eight hours in which nothing was raised come up as they pass")
         return
-    say("nothing was raised in these; look at what you know of them, and answer each: fine, or missed if something was wrong")
+    say("nothing was raised in these; look at what you know of them, and end each with fine, or with missed if something was wrong")
     for row in rows:
-        click.echo(f"streamgauge label {plant} --span {shlex.quote(row['entity'])} {row['from']} {row['to']} fine|missed")
+        click.echo(f"streamgauge label {plant} --span {shlex.quote(row['entity'])} {row['from']} {row['to']} fine-or-missed")
 
 
 def _told(label: Label) -> str:
