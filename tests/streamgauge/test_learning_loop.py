@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from contracts.definition import Feed
+from contracts.event_time import format_event_time
 from contracts.plant import load_plant
 from contracts.records import Arrival, Decision, Example, Rollout, Score
 from contracts.settings import Servers
@@ -25,6 +27,7 @@ from feature_store.redis_connection import async_client
 from online_model.learner import Learner
 from producers.sender import Sender
 from stream_processors.log_ends import end_offsets
+from stream_processors.remarks_reader import read_remarks
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
 from stream_processors.verification.log_reader import read_models
@@ -34,6 +37,7 @@ from streamgauge.local_stack import LocalStack, free_port
 from streamgauge.local_stack.child import Child
 from streamgauge.local_stack.processes import command_child
 from streamgauge.warm_up import warm_up
+from tests.streamgauge.commands_in_process import command
 from tests.streamgauge.test_worker_process import wait_for
 
 pytestmark = pytest.mark.integration
@@ -68,6 +72,9 @@ class Loop(NamedTuple):
     rollouts: list[Rollout]
     evidence: list[dict[str, Any]]
     reports: list[FeedReport]
+    plant: Path
+    servers: Servers
+    workers: list[Child]
 
 
 def readings(block: int, chance: np.random.Generator) -> tuple[list[bytes], list[bytes], list[bytes]]:
@@ -144,6 +151,9 @@ def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 asyncio.run(read_models(feed, servers.kafka)).rollouts,
                 [json.loads(value) for _, value in topic(feed, servers, "evidence")],
                 asyncio.run(verify_feeds([feed], servers, str(directory / "history"))),
+                plant,
+                servers,
+                workers,
             )
         finally:
             for child in workers:
@@ -196,3 +206,21 @@ def test_folded_again_every_byte_is_the_same(loop: Loop) -> None:
     differences = [f"{place.place}: {line}" for report in loop.reports for place in report.places for line in place.differences]
     assert differences == []
     assert overall(loop.reports) == "same"
+
+
+def test_a_tag_is_a_slice_at_once(loop: Loop) -> None:
+    """Somebody tags what an oven did in the last block; the errors of just its events that a champion predicted are a slice then."""
+    start, end = START + CHANGED * BLOCK * 10_000, START + BLOCKS * BLOCK * 10_000
+    examples = [msgspec.json.decode(value, type=Example) for _, value in loop.examples]
+    last = [example for example in examples if example.version is not None and example.event_time >= start * 1000]
+    oven = Counter(example.entity for example in last).most_common(1)[0][0]
+    span = ["--span", oven, format_event_time(start * 1000), format_event_time(end * 1000)]
+    done = command(["label", str(loop.plant), *span, "--tag", "changed", "--by", "ana"], loop.servers)
+    assert done.code == 0, done.err
+    wait_for("the tag", lambda: len(read_remarks(loop.feed, loop.servers.kafka).said) == 1, loop.workers)
+    done = command(["metrics", str(loop.plant), "--by", "tag", "--json"], loop.servers)
+    assert done.code == 0, done.err
+    (changed,) = json.loads(done.out)["slices"]
+    errors = [abs(e.value[0] - e.predictions[e.version or ""][0]) for e in last if e.entity == oven]
+    assert (changed["name"], changed["labels"]) == ("changed", len(errors))
+    assert changed["loss"] == pytest.approx(sum(errors) / len(errors))
