@@ -23,9 +23,9 @@ class OutRecord(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What a batch came to. `records` by topic kind, each list in the order of ids; `served` newest vectors by entity."""
+    """What a batch came to. `records` by topic kind, each in the order of ids; `served` newest vectors by entity."""
 
-    records: Mapping[str, list[OutRecord]] = MappingProxyType({})
+    records: Mapping[str, Sequence[OutRecord]] = MappingProxyType({})
     entities: Sequence[bytes] = ()
     vectors: Sequence[bytes] = ()
     created: Sequence[tuple[bytes, int]] = ()  # (entity, event time) of entities that the directory does not know yet

@@ -11,9 +11,11 @@ def warm_up() -> None:
     """Compiles what a worker, a backtest and a verification run."""
     from stream_processors.decoding.batches import raw_batch
     from stream_processors.runner.batch_consumer import batch_consumer_class
+    from stream_processors.runner.encoded_batch import encodes
     from stream_processors.stream_fold.fold import StreamFold
 
     batch_consumer_class()
+    encodes()
     feed = Feed("warm", entity="e", time="t", fields=[Number("x"), Number("y"), Category("c")])
     fold = StreamFold(feed, 0, 1)
     values: list[bytes | None] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer
@@ -248,7 +249,7 @@ class PartitionRunner:
         self._forget_passed()
         return outputs
 
-    def _not_published(self, kind: str, items: list[OutRecord]) -> list[OutRecord]:
+    def _not_published(self, kind: str, items: Sequence[OutRecord]) -> Sequence[OutRecord]:
         return self._published[kind].without(items) if kind in self._published else items
 
     def _forget_passed(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -42,7 +43,7 @@ class Published:
         """Whether a fold that stands at `next_offset` gives none of them any more."""
         return len(self._offsets) == 0 or int(self._offsets[-1]) < next_offset
 
-    def without(self, items: list[OutRecord]) -> list[OutRecord]:
+    def without(self, items: Sequence[OutRecord]) -> Sequence[OutRecord]:
         """Those of consecutive outputs that are not there yet."""
         if not items:
             return items

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from contracts.errors import Fenced
 from stream_processors.log_fold import OutRecord
+from stream_processors.record_columns import RecordColumns
+from stream_processors.runner.encoded_batch import encoded_batches, encodes
 
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
 
@@ -22,7 +26,7 @@ class Publisher:
         self.transactional = transactional
         self.ends: dict[tuple[str, int], int] = {}  # (topic, partition) -> offset after the last acknowledged record
 
-    async def publish(self, records: dict[str, list[OutRecord]]) -> None:
+    async def publish(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
         """Sends all records, by topic; when it returns, every one of them is acknowledged (and committed).
 
         Raises:
@@ -49,28 +53,33 @@ class Publisher:
         with contextlib.suppress(KafkaError):
             await self._producer.abort_transaction()
 
-    async def _send(self, records: dict[str, list[OutRecord]]) -> None:
-        await asyncio.gather(
-            *(
-                self._send_partition(topic, partition, [item for item in items if item.partition == partition])
-                for topic, items in records.items()
-                for partition in sorted({item.partition for item in items})
-            )
-        )
+    async def _send(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
+        await asyncio.gather(*(self._send_topic(topic, items) for topic, items in records.items() if items))
 
-    async def _send_partition(self, topic: str, partition: int, items: list[OutRecord]) -> None:
-        waiting = []
+    async def _send_topic(self, topic: str, items: Sequence[OutRecord]) -> None:
+        if isinstance(items, RecordColumns) and encodes():
+            await self._send_batches(topic, items.partition, encoded_batches(items, BATCH_BYTES, self.transactional))
+            return
+        partitions: dict[int, list[OutRecord]] = {}
+        for item in items:
+            partitions.setdefault(item.partition, []).append(item)
+        await asyncio.gather(*(self._send_batches(topic, p, self._batches(topic, mine)) for p, mine in sorted(partitions.items())))
+
+    async def _send_batches(self, topic: str, partition: int, batches: Iterable[BatchBuilder]) -> None:
+        waiting = [(await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()) for batch in batches]
+        for future, count in waiting:
+            self.ends[topic, partition] = (await future).offset + count
+
+    def _batches(self, topic: str, items: list[OutRecord]) -> Iterator[BatchBuilder]:
         batch = self._producer.create_batch()
         for item in items:
             headers = list(item.headers)
             if batch.append(key=item.key, value=item.value, timestamp=None, headers=headers) is None:
-                waiting.append((await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+                yield batch
                 batch = self._producer.create_batch()
                 if batch.append(key=item.key, value=item.value, timestamp=None, headers=headers) is None:
                     raise ValueError(f"{topic}: a record of {len(item.value)} bytes is larger than a batch may be")
-        waiting.append((await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()))
-        for future, count in waiting:
-            self.ends[topic, partition] = (await future).offset + count
+        yield batch
 
     async def close(self) -> None:
         """Ends the producer where it is this partition's own."""

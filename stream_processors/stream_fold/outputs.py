@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterable
-from itertools import repeat
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -23,6 +22,7 @@ from feature_store.served_vector import VectorPacker
 from online_model import consistency
 from online_model import evidence_buffer as evidence
 from stream_processors.log_fold import Outputs, OutRecord
+from stream_processors.record_columns import RecordColumns
 from stream_processors.stream_fold.entity_rows import name_of
 from stream_processors.stream_fold.fold_kernel import SUMMARY, FoldPlan, RowOutputs
 from stream_processors.stream_fold.fold_plan import statistics_per_entity
@@ -52,11 +52,10 @@ class OutputWriter:
 
     def outputs(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs) -> Outputs:
         """All records of a folded batch, and the evidence taken since the last call."""
-        records: dict[str, list[OutRecord]] = {}
-        names = _pieces(columns.entity, columns.entity_end)
+        records: dict[str, Sequence[OutRecord]] = {}
         folded = np.flatnonzero(rows.outcome == Outcome.FOLDED)
         if len(folded):
-            records["scores"] = self._scores(columns, rows, folded, names)
+            records["scores"] = self._scores(columns, rows, folded)
         if len(folded) < columns.n:
             letters = np.flatnonzero(rows.reason).tolist()
             if letters:
@@ -67,6 +66,7 @@ class OutputWriter:
         served = np.sort(rows.served[: rows.counts[0]])
         partial = (rows.flags[served] >> 8).astype(np.uint8)
         vectors = self.pack(columns.offset[served], rows.as_of[served], columns.kafka_time[served], partial, rows.vector[served])
+        names = _Slices(columns.entity, columns.entity_end)
         created = [(names[row], int(columns.event_time[row])) for row in rows.created[: rows.counts[1]].tolist()]
         return Outputs(records, [names[row] for row in served.tolist()], vectors, created)
 
@@ -79,28 +79,27 @@ class OutputWriter:
         """Vectors as they are served."""
         return self._packer.pack(offset, event_time, kafka_time, partial, vectors)
 
-    def _scores(self, columns: Columns, rows: RowOutputs, folded: NDArray[np.int64], names: list[bytes]) -> list[OutRecord]:
+    def _scores(self, columns: Columns, rows: RowOutputs, folded: NDArray[np.int64]) -> RecordColumns:
         ends = np.zeros(columns.n, np.int64)
         prefix, model = np.frombuffer(self._prefix, np.uint8), np.frombuffer(self._model, np.uint8)
         out = np.empty(score_room(self._prefix, self._model, columns.n, len(columns.entity)), np.uint8)
         used = write_scores(prefix, model, columns, rows, out, ends)
-        keys: Iterable[bytes] = names
-        if len(folded) < columns.n:
-            keys, ends = (names[row] for row in folded.tolist()), ends[folded]
-        values = _pieces(out[:used], ends)
-        predicted = self._predictions.texts(rows.vector[folded], columns.entity_hash[folded])
-        if predicted is not None:
-            values = [value[:-1] + text for value, text in zip(values, predicted, strict=True)]
-        return list(
-            map(
-                OutRecord,
-                columns.offset[folded].tolist(),
-                repeat(0),
-                repeat(self._partition),
-                keys,
-                values,
-                _vector_headers(rows.vector[folded], rows.log_vector[folded]),
-            )
+        vectors = rows.vector[folded].astype("<f8", copy=False)
+        values, value_end = out[:used], ends[folded]
+        if (predicted := self._predictions.texts(vectors, columns.entity_hash[folded])) is not None:
+            texts = [value[:-1] + text for value, text in zip(_pieces(values, value_end), predicted, strict=True)]
+            values, value_end = np.frombuffer(b"".join(texts), np.uint8), np.cumsum([len(text) for text in texts])
+        return RecordColumns(
+            self._partition,
+            columns.offset[folded],
+            columns.entity,
+            np.concatenate(([0], columns.entity_end[:-1]))[folded],
+            columns.entity_end[folded],
+            values,
+            value_end,
+            VECTOR_HEADER,
+            vectors.view(np.uint8).reshape(len(folded), -1),
+            rows.log_vector[folded] != 0,
         )
 
     def _dead_letter(self, columns: Columns, originals: _Originals | None, rows: RowOutputs, row: int) -> OutRecord:
@@ -183,14 +182,6 @@ class OutputWriter:
         names = consistency.NAMES if source == evidence.Source.CONSISTENCY else self._inputs
         pairs = zip(numbers[evidence.CONTRIBUTOR : evidence.CONTRIBUTION], numbers[evidence.CONTRIBUTION :], strict=True)
         return {names[int(which)]: share for which, share in pairs if not math.isnan(which)}
-
-
-def _vector_headers(vectors: NDArray[np.float64], logged: NDArray[np.int64]) -> Iterable[tuple[tuple[str, bytes], ...]]:
-    """The headers of each score: its vector, or none where the vector is not logged."""
-    ends = np.arange(1, len(vectors) + 1) * vectors.shape[1] * vectors.itemsize
-    packed = _pieces(vectors.astype("<f8", copy=False).view(np.uint8).reshape(-1), ends)
-    headers = [((VECTOR_HEADER, vector),) for vector in packed]
-    return headers if logged.all() else [header if due else () for header, due in zip(headers, logged.tolist(), strict=True)]
 
 
 def _pieces(buffer: NDArray[np.uint8], ends: NDArray[np.int64]) -> list[bytes]:

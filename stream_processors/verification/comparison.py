@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from stream_processors.log_fold import OutRecord
@@ -40,7 +41,7 @@ class Comparison:
         """Nothing lost, changed or extra."""
         return not (self.lost or self.changed or self.extra)
 
-    def expect(self, records: list[OutRecord]) -> None:
+    def expect(self, records: Sequence[OutRecord]) -> None:
         """What the new fold gives."""
         self._expected.extend(records)
         self._settle()

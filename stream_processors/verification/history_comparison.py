@@ -53,7 +53,7 @@ class HistoryComparison:
         self._feed = place.feed
         self._idle = whole_from + CUT > self._end
 
-    def expect(self, scores: list[OutRecord]) -> None:
+    def expect(self, scores: Sequence[OutRecord]) -> None:
         """The next scores that the new fold gives."""
         if not self._idle:
             values, vectors = [s.value for s in scores], [vector_of(s.headers) for s in scores]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -26,7 +26,7 @@ class OutputReader:
         self._portions: AsyncIterator[list[Any]] | None = None
         self._started = False
 
-    async def expect(self, records: list[OutRecord]) -> None:
+    async def expect(self, records: Sequence[OutRecord]) -> None:
         """Takes what the fold gives and reads the topic until all of it has been met."""
         self.comparison.expect(records)
         while self.comparison.waiting and await self._read_on():
