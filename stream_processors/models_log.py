@@ -53,6 +53,10 @@ class Models:
         """The newest: what is in place, and what runs beside it."""
         return self.rollouts[-1] if self.rollouts else None
 
+    def half_widths(self) -> dict[str, float]:
+        """Of the 90 % interval around each version's numbers; revisions have that of their version."""
+        return {name.partition(".")[0]: found.half_width for name, found in self.snapshots.items() if found.half_width is not None}
+
     def placement(self, champion: str | None, challenger: str | None, share: float) -> Placement:
         """The versions by name; one that is not known is left out."""
         return Placement(self.snapshots.get(champion or ""), self.snapshots.get(challenger or ""), share)

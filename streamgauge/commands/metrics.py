@@ -68,12 +68,16 @@ def _predictions(
     feed: Feed, kafka: KafkaSettings, by: str | None, remarks: list[Remark], raised: dict[str, Raised]
 ) -> tuple[dict[str, Any], list[Slice]]:
     """What is told of joined labels, and the table of slices."""
+    import asyncio
+
     from stream_processors.examples_reader import read_examples
+    from stream_processors.verification.log_reader import read_models
     from streamgauge.metrics.joined import TAG, join, slice_of
     from streamgauge.metrics.report import FEWEST, metrics, overlapping_slices, slices
     from streamgauge.metrics.tags import tag_masks
 
     joined = join(feed, (example for _, example in read_examples(feed, kafka)))
+    half_widths = asyncio.run(read_models(feed, kafka)).half_widths()
     served = joined.predicted()
     table: list[Slice] = []
     if by == TAG and served.entity:
@@ -83,7 +87,7 @@ def _predictions(
             say(f"tag '{name}' is on {masks[name].sum()} labelled and predicted events; fewer than {FEWEST} say nothing")
     elif by and served.entity:
         table = slices(served.losses(served.prediction), slice_of(feed, served, by))
-    return {"labels": len(joined.entity), "metrics": metrics(feed, joined), "slices": [s._asdict() for s in table]}, table
+    return {"labels": len(joined.entity), "metrics": metrics(feed, joined, half_widths), "slices": [s._asdict() for s in table]}, table
 
 
 def _plain(value: Any) -> Any:

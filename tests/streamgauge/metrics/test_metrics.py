@@ -50,6 +50,27 @@ def test_what_was_served_is_measured_and_nothing_else() -> None:
     assert metrics(FEED, joined)["last value"]["mae"] == pytest.approx(0.5)
 
 
+def test_the_newest_labels_count_most_lately() -> None:
+    """After a long good time a bad one shows in the fading error first; both are scikit-learn's, with weights."""
+    from sklearn.metrics import mean_absolute_error
+
+    n, bad = 6_000, 1_000
+    joined = join(FEED, [example(i, 1.0, 1.0 if i < n - bad else 3.0) for i in range(n)])
+    found = metrics(FEED, joined)
+    weights = 0.999 ** np.arange(n - 1, -1, -1)
+    errors = [0.0] * (n - bad) + [2.0] * bad
+    assert found["served"]["mae"] == pytest.approx(2.0 * bad / n)
+    assert found["served, lately"]["mae"] == pytest.approx(mean_absolute_error(np.zeros(n), errors, sample_weight=weights))
+    assert found["served, lately"]["mae"] > 1.2
+
+
+def test_coverage_is_the_share_within_the_interval_of_the_version_that_served() -> None:
+    """Two of three errors lie within half the width that the version was trained with; without one there is no coverage."""
+    joined = join(FEED, [example(0, 5.0, 5.5), example(1, 5.0, 4.0), example(2, 5.0, 7.5)])
+    assert metrics(FEED, joined, {"v3": 1.0, "v4": 0.1})["served"]["coverage"] == pytest.approx(2 / 3)
+    assert "coverage" not in metrics(FEED, joined, {"v9": 1.0})["served"]
+
+
 def test_a_correction_replaces_the_value() -> None:
     """One row an event, with the last value that was told and the prediction that was made."""
     joined = join(FEED, [example(0, 5.0, 4.0), example(0, 7.0, 4.0, previous=5.0)])
