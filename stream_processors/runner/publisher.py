@@ -11,8 +11,6 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from contracts.errors import Fenced
 from stream_processors.log_fold import OutRecord
 
-BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
-
 
 class Publisher:
     """Sends outputs of one fold over one partition and knows how far each output partition is acknowledged."""
