@@ -304,9 +304,9 @@ def _check_fields(feed: Feed, where: str) -> None:
     for item in feed.fields:
         if not isinstance(item, (Number, Category)):
             raise DefinitionError(f'{where}: fields holds {item!r}; write Number("name") or Category("name")')
-    for key in ("entity", "time"):
+    for key in ("entity", "time") if feed.id is None else ("entity", "time", "id"):
         _check_name(getattr(feed, key), f"{where}: {key}")
-    names = [item.name for item in feed.fields] + [feed.entity, feed.time] + ([feed.id] if feed.id else [])
+    names = [item.name for item in feed.fields] + [feed.entity, feed.time] + ([] if feed.id is None else [feed.id])
     for name in names:
         if names.count(name) > 1:
             raise DefinitionError(f"{where}: '{name}' is named twice; entity, time, id and fields must all differ")
@@ -360,7 +360,7 @@ def _check_target(feed: Feed, where: str) -> None:
         return
     if not isinstance(feed.target, (Regression, Classification)):
         raise DefinitionError(f"{where}: target={feed.target!r}; write Regression('power', unit='kW') or Classification('state', [...])")
-    if feed.target.name in {item.name for item in feed.fields} | {feed.entity, feed.time}:
+    if feed.target.name in {item.name for item in feed.fields} | {feed.entity, feed.time, feed.id}:
         raise DefinitionError(f"{where}: target '{feed.target.name}' is also a field of the events; give the target another name")
     if feed.log_vectors != "all":
         raise DefinitionError(f"{where}: log_vectors={feed.log_vectors!r} with a target; labels join to logged vectors, so write 'all'")

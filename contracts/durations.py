@@ -13,6 +13,8 @@ HOUR = MICROSECONDS["h"]
 DAY = MICROSECONDS["d"]
 WEEK = MICROSECONDS["w"]
 
+LONGEST = 100 * 365 * DAY  # times are below 2**53 µs, the year 2255: with more, their sums would overflow kernels' integers
+
 _PART = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d|w)")
 
 
@@ -20,7 +22,7 @@ def parse_duration(text: str, name: str = "duration") -> int:
     """Microseconds of a duration such as ``"90s"`` or ``"1h30m"``; `name` is what an error calls it.
 
     Raises:
-        DefinitionError: the text is not a sum of number and unit, or is not above zero.
+        DefinitionError: the text is not a sum of number and unit, or is not above zero, or is longer than a hundred years.
 
     >>> parse_duration("1m")
     60000000
@@ -35,6 +37,8 @@ def parse_duration(text: str, name: str = "duration") -> int:
             break
         total += float(part[1]) * MICROSECONDS[part[2]]
         position = part.end()
+    if total > LONGEST:
+        raise DefinitionError(f"{name}: {text!r} is longer than {format_duration(LONGEST)}; no feed lives so long")
     if position != len(text) or not text or total < 1:
         raise DefinitionError(f"{name}: {text!r} is not a duration; write a number and a unit (us, ms, s, m, h, d, w), such as '30s'")
     return round(total)

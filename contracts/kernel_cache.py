@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-PACKAGES = ("contracts", "producers", "feature_store", "online_model", "stream_processors")
+PACKAGES = ("contracts", "producers", "feature_store", "online_model", "training", "stream_processors")
 VARIABLE = "NUMBA_CACHE_DIR"
 _MARK = "streamgauge-kernels-"
 _IMPORT = re.compile(rf"^(?:from|import) +((?:{'|'.join(PACKAGES)})[\w.]*)(?: +import +([^\n]*))?", re.MULTILINE)

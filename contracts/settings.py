@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from contracts.errors import SettingsError
 
@@ -13,16 +13,6 @@ KAFKA_VARIABLE = "STREAMGAUGE_KAFKA"
 REDIS_VARIABLE = "STREAMGAUGE_REDIS"
 
 _PROTOCOLS = {"kafka": "PLAINTEXT", "kafka+ssl": "SSL", "kafka+sasl": "SASL_PLAINTEXT", "kafka+sasl+ssl": "SASL_SSL"}
-
-
-def _check_port(server: str, url: str) -> None:
-    """Raises SettingsError where the port is none; the address is not repeated, as it may hold a password."""
-    try:
-        port = urlsplit(url).port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise SettingsError(f"{server} address has a port that is no number from 1 to 65535; write host:port")
 
 
 @dataclass(frozen=True)
@@ -49,16 +39,17 @@ class KafkaSettings:
     @classmethod
     def parse(cls, text: str) -> KafkaSettings:
         """Settings of an address; raises SettingsError with what to write instead."""
-        url = text if "://" in text else f"kafka://{text}"
-        parts = urlsplit(url)
+        parts = _parts(text if "://" in text else f"kafka://{text}", "Kafka")
         if parts.scheme not in _PROTOCOLS:
             raise SettingsError(f"Kafka address has the scheme '{parts.scheme}://'; write host:port or one of {', '.join(_PROTOCOLS)}://")
         credentials, _, hosts = parts.netloc.rpartition("@")
-        servers = tuple(h if ":" in h else f"{h}:9092" for h in hosts.split(",") if h)
+        servers = tuple(h if ":" in h.rpartition("]")[2] else f"{h}:9092" for h in hosts.split(",") if h)
         if not servers:
             raise SettingsError("Kafka address names no server; write host:port, such as localhost:9092")
         for server in servers:
-            _check_port("Kafka", f"//{server}")
+            port = server.rpartition(":")[2]
+            if not _is_port(port):
+                raise SettingsError(f"Kafka address has the port '{port}' in '{server}'; write host:port, such as localhost:9092")
         user, _, password = credentials.partition(":")
         options = dict(parse_qsl(parts.query))
         unknown = set(options) - {"mechanism", "cafile", "certfile", "keyfile"}
@@ -105,7 +96,7 @@ class Servers:
     redis: str  # a redis:// or rediss:// URL
 
     def __repr__(self) -> str:
-        return f"Servers({self.kafka!r}, {self.redis.rpartition('@')[2]})"
+        return f"Servers({self.kafka!r}, {public_url(self.redis)})"
 
     @classmethod
     def resolve(cls, kafka: str | None = None, redis: str | None = None) -> Servers:
@@ -114,12 +105,33 @@ class Servers:
         redis_text = redis or os.environ.get(REDIS_VARIABLE) or "redis://localhost:6379"
         if "://" not in redis_text:
             redis_text = f"redis://{redis_text}"
-        if urlsplit(redis_text).scheme not in ("redis", "rediss", "unix"):
+        parts = _parts(redis_text, "Redis")
+        if parts.scheme not in ("redis", "rediss", "unix"):
             raise SettingsError("Redis address has an unknown scheme; write redis://host:port or rediss://host:port")
-        _check_port("Redis", redis_text)
+        port = parts.netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+        if port and not _is_port(port):
+            raise SettingsError(f"Redis address has the port '{port}'; write redis://host:port, such as redis://localhost:6379")
         return cls(KafkaSettings.parse(kafka_text), redis_text)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables from which `resolve` finds these servers again, for a child process; may hold credentials."""
         return {KAFKA_VARIABLE: self.kafka.address, REDIS_VARIABLE: self.redis}
+
+
+def public_url(url: str) -> str:
+    """A URL as it may be shown: without user, password and options, any of which can be a secret."""
+    parts = _parts(url, "Redis")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) < 65_536
+
+
+def _parts(url: str, what: str) -> SplitResult:
+    """The URL's parts; the message of an error does not repeat the URL, which may hold a password."""
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise SettingsError(f"{what} address cannot be read ({error}); write host:port, or {what.lower()}://host:port") from error

@@ -92,10 +92,10 @@ class FeatureTable:
 
     def __iter__(self) -> Iterator[EntityFeatures]:
         """One EntityFeatures a row."""
-        columns = (self.event_time, self.kafka_time, self.age, self.partition, self.offset, self.generation, self.values, self.worth)
+        columns = (self.event_time, self.kafka_time, self.partition, self.offset, self.generation, self.values, self.worth)
         for entity, *numbers, values, worth in zip(self.entities, *(column.tolist() for column in columns), strict=True):
             features = {name: FeatureValue(v, Worth(w)) for name, v, w in zip(self.features, values, worth, strict=True)}
-            event_time, kafka_time, age, partition, offset, generation = (None if n < 0 else n for n in numbers)
+            event_time, kafka_time, partition, offset, generation = (None if n < 0 else n for n in numbers)
             age = None if event_time is None else self.now - event_time
             yield EntityFeatures(entity, event_time, kafka_time, age, partition, offset, generation, features)
 

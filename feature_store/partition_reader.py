@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import redis
 import redis.asyncio
 
 from contracts.errors import StateError
 from feature_store.checkpoint import Checkpoint, Manifest, decode_manifest, join_chunks
-from feature_store.redis_connection import binary_only
+from feature_store.redis_connection import binary_only, client_address, in_words
 from feature_store.redis_layout import partition_keys
 
 TRIES = 5  # an owner at work flips its manifest between two of our calls; its chunks are then gone
 
 
 class PartitionReader:
-    """Reads without a fence; `partition` is a number of events, or the name of a one-partition log."""
+    """Reads without a fence; `partition` is a number of events, or the name of a one-partition log.
+
+    All calls raise ServerUnavailable where the server does not answer, and SettingsError where it refuses.
+    """
 
     def __init__(self, client: redis.asyncio.Redis, feed_name: str, partition: int | str) -> None:
         binary_only(client)
@@ -25,7 +28,7 @@ class PartitionReader:
 
     async def manifest(self) -> Manifest | None:
         """The newest manifest; None before the first checkpoint. Raises StateError where it cannot be read."""
-        stored: Any = await self._client.get(self._keys.manifest)
+        (stored,) = await self._values([self._keys.manifest])
         return None if stored is None else decode_manifest(stored)
 
     async def checkpoint(self) -> Checkpoint | None:
@@ -39,7 +42,7 @@ class PartitionReader:
             if manifest is None:
                 return None
             ids = manifest.part_ids
-            found: list[Any] = await self._client.mget([self._keys.chunk + name.encode() for name in ids]) if ids else []
+            found = await self._values([self._keys.chunk + name.encode() for name in ids])
             try:
                 return Checkpoint(manifest, join_chunks(manifest, dict(zip(ids, found, strict=True))))
             except StateError:
@@ -49,5 +52,10 @@ class PartitionReader:
 
     async def vectors(self, entities: Sequence[bytes]) -> list[bytes | None]:
         """Served vectors as they stand, None where there is none."""
-        found: list[Any] = await self._client.mget([self._keys.vector + entity for entity in entities]) if entities else []
-        return found
+        return await self._values([self._keys.vector + entity for entity in entities])
+
+    async def _values(self, keys: list[bytes]) -> list[bytes | None]:
+        try:
+            return await self._client.mget(keys) if keys else []  # type: ignore[return-value]
+        except (redis.RedisError, OSError) as error:
+            raise in_words(error, client_address(self._client)) from error

@@ -85,12 +85,12 @@ def _microseconds(column: pd.Series, what: str) -> NDArray[np.int64]:
     if column.isna().any():
         raise InputError(f"column 'event_time' of {what} has rows without a time; fill or drop them")
     utc = column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
-    out: NDArray[np.int64] = _floor_microseconds(utc)
+    out: NDArray[np.int64] = _whole_microseconds(utc)
     return out
 
 
-def _floor_microseconds(column: pd.Series) -> NDArray[np.int64]:
-    """Whole µs; a label's nanoseconds are rounded up, so that the row in whose microsecond it falls is still before it."""
+def _whole_microseconds(column: pd.Series) -> NDArray[np.int64]:
+    """Whole µs; nanoseconds are rounded up, so that the row in whose microsecond a label falls is still before it."""
     values = column.to_numpy()
     if values.dtype == np.dtype("M8[ns]"):
         return -(-values.view(np.int64) // 1000)

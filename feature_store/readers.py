@@ -6,6 +6,7 @@ replies. Which partition holds an entity is looked up in the directory in Redis 
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import time
 from collections.abc import Generator, Sequence
@@ -278,6 +279,7 @@ class AsyncFeatureReader:
         self._own = isinstance(redis_or_url, str)
         self._url = redis_or_url if isinstance(redis_or_url, str) else ""
         self._client: Any = None if isinstance(redis_or_url, str) else redis_or_url
+        self._connecting = asyncio.Lock()
         if self._client is not None:
             binary_only(self._client)
         self._reading = _Reading(feed, not isinstance(self._client, redis.asyncio.cluster.RedisCluster))
@@ -286,8 +288,9 @@ class AsyncFeatureReader:
         self, entities: Sequence[str], features: Sequence[str] | None = None, max_age: str | int | None = None, now: int | None = None
     ) -> FeatureTable:
         """As FeatureReader.read."""
-        if self._client is None:
-            self._client = await async_client(self._url, holds_state=False)
+        async with self._connecting:  # of reads that begin together one connects
+            if self._client is None:
+                self._client = await async_client(self._url, holds_state=False)
         rounds = self._reading.rounds(entities, features, max_age, now)
         replies: list[Any] | None = None
         while True:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import hiredis
 import redis
 import redis.asyncio
 
 from contracts.errors import ServerUnavailable, SettingsError, StreamgaugeError
+from contracts.settings import public_url
 
 CONNECT_SECONDS = 5.0  # without it a host that drops packets holds a command for minutes
 REPLY_SECONDS = 10.0  # without it a hung server holds a partition for ever; less than that, and a slow fork of its own is an outage
@@ -32,13 +32,12 @@ def sync_client(url: str) -> redis.Redis:
     client: redis.Redis | None = None
     try:
         client = redis.Redis.from_url(url, **_OPTIONS)
-        client.connection_pool.connection_class = _packed_in_c(client.connection_pool.connection_class)
         binary_only(client)
         client.ping()
     except (ValueError, TypeError, OSError, redis.RedisError) as error:
         if client is not None:
             client.close()
-        raise in_words(error, address(url)) from error
+        raise in_words(error, public_url(url)) from error
     return client
 
 
@@ -57,7 +56,7 @@ async def async_client(url: str, holds_state: bool = True) -> redis.asyncio.Redi
             await client.aclose()
         if isinstance(error, StreamgaugeError):
             raise
-        raise in_words(error, address(url)) from error
+        raise in_words(error, public_url(url)) from error
     return client
 
 
@@ -130,12 +129,6 @@ def in_words(error: Exception, where: str) -> StreamgaugeError:
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
         return ServerUnavailable(f"Redis at {where} does not answer ({text}); start one with: streamgauge up, or name one with --redis URL")
     return ServerUnavailable(f"Redis at {where} refused a call ({text})")
-
-
-def address(url: str) -> str:
-    """The address without user, password and options."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def client_address(client: Any) -> str:

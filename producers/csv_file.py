@@ -42,12 +42,12 @@ class CsvFile:
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 first = [line for _, line in zip(range(SNIFFED_LINES), file, strict=False)]
-        except (OSError, UnicodeDecodeError) as error:
+            if not first or not first[0].strip():
+                raise InputError(f"{path}:1: no header; the first line must name the columns")
+            self.delimiter = _sniff(first)
+            self.header = [name.strip() for name in next(csv.reader(first, delimiter=self.delimiter))]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise _unreadable(path, error) from error
-        if not first or not first[0].strip():
-            raise InputError(f"{path}:1: no header; the first line must name the columns")
-        self.delimiter = _sniff(first)
-        self.header = [name.strip() for name in next(csv.reader(first, delimiter=self.delimiter))]
         repeated = sorted({name for name in self.header if self.header.count(name) > 1})
         if repeated:
             raise InputError(f"{path}:1: column '{repeated[0]}' is named twice; rename one")

@@ -210,10 +210,15 @@ def _numbers(path: Path, chunk: RawChunk, name: str, cells: Cells) -> F64:
 def _texts(cells: Cells) -> Objects:
     out = np.empty(len(cells), object)
     if isinstance(cells, np.ndarray):
-        out[:] = [None if value != value else f"{value:g}" for value in cells.tolist()]
+        out[:] = [None if value != value else _number_text(value) for value in cells.tolist()]
     else:
         out[:] = [None if text.strip().lower() in MISSING_TEXTS else text.strip() for text in cells]
     return out
+
+
+def _number_text(value: float) -> str:
+    """The digits of a whole number, as the text of another file would have them; else the shortest text that reads back the same."""
+    return str(int(value)) if abs(value) < 2**53 and value == int(value) else repr(value)
 
 
 def _entities(path: Path, chunk: RawChunk, name: str, cell: dict[str, Cells]) -> Objects:

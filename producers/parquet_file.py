@@ -31,7 +31,8 @@ class ParquetFile:
             raise InputError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
 
     def chunks(self, columns: Sequence[str], rows: int = CHUNK_ROWS) -> Iterator[RawChunk]:
-        """The asked columns, in that order: timestamps as µs (nulls −1), numbers as float64 (nulls NaN), all else as text.
+        """The asked columns, in that order: timestamps as µs (nulls −1), numbers as float64 (nulls NaN), all else, and
+        integers of 64 bits, as text.
 
         Raises:
             InputError: the file is damaged further on.
@@ -55,9 +56,8 @@ def _column(array: Any) -> Cells:
         out: I64 = whole.fill_null(-1).to_numpy(zero_copy_only=False)
         return out
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        if pa.types.is_integer(kind) and not array.null_count:
-            integers: I64 = array.to_numpy(zero_copy_only=False)
-            return [str(value) for value in integers.tolist()] if kind.bit_width == 64 else integers.astype(np.float64)
+        if pa.types.is_integer(kind) and kind.bit_width == 64:  # an id or an epoch of more than 53 bits is no float64
+            return ["" if value is None else str(value) for value in array.to_pylist()]
         numbers: F64 = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
         return numbers
     return ["" if value is None else _text(value) for value in array.to_pylist()]

@@ -39,8 +39,8 @@ def read_alerts(feeds: list[Feed], kafka: KafkaSettings, follow: bool, poll_ms: 
             for records in consumer.poll(poll_ms).values():
                 for record in records:
                     try:
-                        alert = msgspec.json.decode(record.value, type=Alert)
-                    except msgspec.DecodeError:
+                        alert = msgspec.json.decode(record.value or b"", type=Alert)
+                    except (msgspec.DecodeError, UnicodeDecodeError):
                         continue
                     if alert.id not in seen:
                         seen.add(alert.id)

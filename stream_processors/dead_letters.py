@@ -97,9 +97,9 @@ def _letters(consumer: KafkaConsumer, place: TopicPartition, end: int, start: in
         for record in consumer.poll(200).get(place, []):
             try:
                 letter = msgspec.json.decode(record.value or b"", type=DeadLetter)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-            if letter.id not in seen:
+            if letter.id not in seen and record.offset < end:
                 seen.add(letter.id)
                 yield record.offset, letter
 

@@ -70,8 +70,7 @@ def make_app(
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(feeds, servers, plant, metrics, history, **kwargs)
 
-    service = app.service(Folds)
-    del service
+    app.service(Folds)
     for feed in feeds:
         _watch_alerts(app, feed, metrics)
     _pages(app, metrics)
@@ -85,8 +84,8 @@ def _watch_alerts(app: faust.App, feed: Feed, metrics: WorkerMetrics) -> None:
     async def watch(stream: Any) -> None:
         async for event in stream.noack().events():
             try:
-                alert = msgspec.json.decode(event.value, type=Alert)
-            except msgspec.DecodeError:
+                alert = msgspec.json.decode(event.value or b"", type=Alert)
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 event.ack()
                 continue
             metrics.alerts.labels(feed.name, alert.kind, alert.status).inc()

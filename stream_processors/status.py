@@ -35,7 +35,8 @@ async def feed_status(feed: Feed, servers: Servers) -> dict[str, Any]:
     finally:
         await redis.aclose()
     totals = {name: sum(row[name] for row in rows) for name in COUNTERS}
-    status = {"partitions": rows, "totals": totals, "balanced": all(row.pop("balanced") for row in rows)}
+    balanced = [row.pop("balanced") for row in rows]
+    status = {"partitions": rows, "totals": totals, "balanced": all(balanced)}
     if feed.target is not None:
         sums = {name: sum(row[name] for row in ended) for name in ("read", *LABEL_COUNTERS, "lag")}
         status["labels"] = sums | {"balanced": all(row["balanced"] for row in ended)}

@@ -6,14 +6,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import redis
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from contracts.errors import ServerUnavailable
-from contracts.settings import KafkaSettings
+from contracts.settings import KafkaSettings, public_url
 
 WAIT_SECONDS = 30.0  # Apache Kafka is up in 5 s on two idle cores, and took 20 s beside a full test run
 PAUSE_SECONDS = 0.1
@@ -48,7 +47,7 @@ def wait_for_kafka(settings: KafkaSettings, timeout: float = WAIT_SECONDS, say: 
 def wait_for_redis(url: str, timeout: float = WAIT_SECONDS, say: Say = silent) -> None:
     """Return once Redis answers PING, also one that is still loading its data; arguments and errors as `wait_for_kafka`."""
     fix = "start one with: streamgauge up; or name a running one with --redis redis://HOST:PORT or STREAMGAUGE_REDIS"
-    _wait(lambda left: _ask_redis(url, left), f"Redis at {_without_password(url)}", fix, timeout, say)
+    _wait(lambda left: _ask_redis(url, left), f"Redis at {public_url(url)}", fix, timeout, say)
 
 
 def _wait(ask: Callable[[float], None], what: str, fix: str, timeout: float, say: Say) -> None:
@@ -116,11 +115,6 @@ def _ask_redis(url: str, left: float) -> None:
     timeout = min(left, PROBE_SECONDS)
     with redis.Redis.from_url(url, socket_connect_timeout=timeout, socket_timeout=timeout) as client:
         client.ping()
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _reason(error: Exception) -> str:

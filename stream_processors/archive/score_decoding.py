@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import msgspec
 import numpy as np
 
 from contracts.definition import Feed
+from contracts.ids import parse_id
 from contracts.records import Score
 from feature_store.history_rows import HistoryRows, vectors_of
 from stream_processors.stream_fold.outputs import VECTOR_HEADER
@@ -36,9 +38,13 @@ def decode_scores(
     for score, vector, position in zip(_decoded(values), vectors, positions, strict=True):
         if score is None:
             continue
-        parts = score.id.split("/")
-        if len(parts) == 6 and parts[0] == feed.name and parts[4] == "score":
-            out.append(ScoreRecord(int(parts[1]), int(parts[2]), int(parts[3]), score, vector, position))
+        try:
+            name = parse_id(score.id)
+            partition = int(name.partition)
+        except ValueError:
+            continue
+        if name.feed == feed.name and name.kind == "score":
+            out.append(ScoreRecord(name.generation, partition, name.offset, score, vector, position))
     return out
 
 
@@ -72,15 +78,16 @@ def history_rows(feed: Feed, records: Sequence[ScoreRecord], where: str) -> Hist
 
 
 def _decoded(values: Sequence[bytes | None]) -> list[Score | None]:
-    """One decode of all; one by one where a record is no score."""
-    try:
-        return list(_MANY.decode(b"[" + b",".join(values) + b"]"))  # type: ignore[arg-type]
-    except (msgspec.DecodeError, TypeError):
-        return [_one(value) for value in values]
+    """One decode of all; one by one where a record is no score, or holds several."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        found = _MANY.decode(b"[" + b",".join(values) + b"]")  # type: ignore[arg-type]
+        if len(found) == len(values):
+            return list(found)
+    return [_one(value) for value in values]
 
 
 def _one(value: bytes | None) -> Score | None:
     try:
         return _ONE.decode(value or b"")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

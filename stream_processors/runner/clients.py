@@ -16,7 +16,7 @@ SESSION_MS = 6_000  # a dead worker's partitions wait this long; the embedded br
 HEARTBEAT_MS = 1_500  # three chances within a session
 MAX_POLL_MS = 300_000  # a long restore must not lose the partitions that it restores
 TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-committed readers wait this long for its end
-BATCH_BYTES = 900_000  # below the 1 MB that brokers allow a batch
+BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
 
 
@@ -75,9 +75,9 @@ def plain_producer(settings: KafkaSettings) -> AIOKafkaProducer:
 async def has_transactions(settings: KafkaSettings) -> bool:
     """Whether the broker gives out producer ids; the embedded one does not."""
     quiet = logging.getLogger("aiokafka.producer.sender")
+    producer = transactional_producer(settings, "streamgauge-probe")
     quiet.addFilter(_refusals_are_expected)
     try:
-        producer = transactional_producer(settings, "streamgauge-probe")
         await producer.start()
     except (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion):
         return False

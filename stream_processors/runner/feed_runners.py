@@ -45,15 +45,15 @@ class FeedRunners:
         self._tail = free_consumer(settings)
         self._scores = ScoreFollower(feed, settings) if feed.target is not None else None
         self._switches = SwitchLog(topic_name(feed, "switches"), producer, self._switch_reader)
-        self._models_reader = free_consumer(settings)
-        self.models = ModelsLog(topic_name(feed, "models"), self._models_reader) if feed.target is not None else None
+        self._models_reader = free_consumer(settings) if feed.target is not None else None
+        self.models = ModelsLog(topic_name(feed, "models"), self._models_reader) if self._models_reader is not None else None
 
     async def start(self) -> None:
         """Connects the readers."""
         await self._switch_reader.start()
         self._switch_reader.assign([TopicPartition(topic_name(self.feed, "switches"), 0)])
         await self._tail.start()
-        if self.models is not None:
+        if self._models_reader is not None and self.models is not None:
             await self._models_reader.start()
             await self.models.read_to_end()
 
@@ -61,7 +61,8 @@ class FeedRunners:
         """Closes the readers."""
         await self._switch_reader.stop()
         await self._tail.stop()
-        await self._models_reader.stop()
+        if self._models_reader is not None:
+            await self._models_reader.stop()
         if self._scores is not None:
             await self._scores.stop()
 

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import mode
@@ -64,6 +64,7 @@ class FoldService(mode.Service):
         self._lock = asyncio.Lock()
         self._logs: dict[str, tuple[FeedRunners, str]] = {}
         self._idle = IdleWatch()
+        self._clients = contextlib.AsyncExitStack()  # what is open, to be closed in reverse
 
     async def on_start(self) -> None:
         """Makes topics, connects, joins the group."""
@@ -71,7 +72,9 @@ class FoldService(mode.Service):
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 50)
         self._redis: Redis = await async_client(self.servers.redis)
+        self._clients.push_async_callback(self._redis.aclose)
         self._producer = plain_producer(kafka)
+        self._clients.push_async_callback(self._producer.stop)
         await self._producer.start()
         transactions = await has_transactions(kafka)
         if not transactions:
@@ -84,22 +87,19 @@ class FoldService(mode.Service):
                 log.warning(finding)
             ids = {state.name: state.topic_id for state in found.topics.values()}
             runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids, self.history)
+            self._clients.push_async_callback(runners.stop)
             await runners.start()
             for name in LOGS + (LEARNING_LOGS if feed.target is not None else ()):
                 self._logs[topic_name(feed, name)] = (runners, name)
         self._consumer = group_consumer(kafka, self.group, self.owner)
+        self._clients.push_async_callback(self._consumer.stop)
         await self._consumer.start()
         self._consumer.subscribe(list(self._logs), listener=_Rebalance(self))
 
     async def on_stop(self) -> None:
         """Checkpoints, leaves the group at once, closes everything."""
-        async with self._lock:
+        async with self._clients, self._lock:
             await self._give_up(list(self.runners))
-        await self._consumer.stop()
-        for runners in {id(r): r for r, _ in self._logs.values()}.values():
-            await runners.stop()
-        await self._producer.stop()
-        await self._redis.aclose()
 
     @mode.Service.timer(1.0)
     async def _look_for_idle(self) -> None:
@@ -131,34 +131,27 @@ class FoldService(mode.Service):
             return
         began = time.perf_counter()
         gaps = runner.progress.gaps
-        try:
+        async with self._owned(place):
             outputs = await runner.process(fetched)
-        except Fenced:
-            await self._lost(place)
-            return
-        if runner.progress.gaps > gaps and gaps == 0:
-            log.warning(
-                "%s/%d: offsets without a record were passed (aborted transactions, compaction or retention)", place.topic, place.partition
-            )
-        if fetched.batch.n:
-            self._idle.heard(place, fetched.batch, time.monotonic())
-            self.metrics.folded(runner, fetched.batch, outputs, time.perf_counter() - began)
+            if runner.progress.gaps > gaps and gaps == 0:
+                say = "%s/%d: offsets without a record were passed (aborted transactions, compaction or retention)"
+                log.warning(say, place.topic, place.partition)
+            if fetched.batch.n:
+                self._idle.heard(place, fetched.batch, time.monotonic())
+                self.metrics.folded(runner, fetched.batch, outputs, time.perf_counter() - began)
 
     async def _settle(self) -> None:
         """Ends labels whose events have come; reads no more of a partition while too many of it wait."""
         for place, runner in list(self.runners.items()):
             if isinstance(runner, JoinerRunner):
-                try:
+                async with self._owned(place):
                     await runner.settle()
-                except Fenced:
-                    await self._lost(place)
-                    continue
-                if runner.full:
-                    self._consumer.pause(place)
-                    self._full.add(place)
-                elif place in self._full:
-                    self._consumer.resume(place)
-                    self._full.discard(place)
+                    if runner.full:
+                        self._consumer.pause(place)
+                        self._full.add(place)
+                    elif place in self._full:
+                        self._consumer.resume(place)
+                        self._full.discard(place)
 
     async def _checkpoint_due(self) -> None:
         now = time.monotonic()
@@ -168,14 +161,22 @@ class FoldService(mode.Service):
                 await self._checkpoint(place, runner)
 
     async def _checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
-        try:
+        async with self._owned(place):
             with self.metrics.checkpointing():
                 await runner.checkpoint()
+            with contextlib.suppress(KafkaError):  # the group's offsets serve lag tools only; the manifest is what counts
+                await self._consumer.commit({place: runner.progress.next_offset})
+
+    @contextlib.asynccontextmanager
+    async def _owned(self, place: TopicPartition) -> AsyncIterator[None]:
+        """Lets go of a place in whose work another worker shows, or an error: of what is half done there must be no checkpoint."""
+        try:
+            yield
         except Fenced:
             await self._lost(place)
-            return
-        with contextlib.suppress(KafkaError):  # the group's offsets serve lag tools only; the manifest is what counts
-            await self._consumer.commit({place: runner.progress.next_offset})
+        except BaseException:
+            await self.runners.pop(place).abandon()
+            raise
 
     async def _lost(self, place: TopicPartition) -> None:
         """Another owner has taken the place: nothing may be written any more."""
@@ -215,11 +216,8 @@ class FoldService(mode.Service):
 
     async def _give_up(self, places: list[TopicPartition]) -> None:
         for place in places:
-            runner = self.runners.pop(place)
-            try:
-                await runner.release()
-            except Fenced:
-                await runner.abandon()
+            with contextlib.suppress(Fenced):
+                await self.runners.pop(place).release()
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]

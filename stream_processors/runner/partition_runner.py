@@ -236,9 +236,7 @@ class PartitionRunner:
 
     async def _process(self, fetched: Fetched) -> Outputs:
         batch = fetched.batch
-        if not batch.n:
-            outputs = Outputs()
-        elif batch.n <= INLINE_RECORDS:
+        if batch.n <= INLINE_RECORDS:
             outputs = self.fold.fold(batch)
         else:
             outputs = await asyncio.get_running_loop().run_in_executor(None, self.fold.fold, batch)
@@ -285,6 +283,8 @@ class PartitionRunner:
     async def checkpoint(self) -> Manifest | None:
         """Stages changed chunks and flips the manifest; what it covers has been published and served before.
 
+        After an error here or in `process` there must be no other: its chunks have been handed out, or its outputs are not out.
+
         Returns:
             The manifest; None where nothing had changed, or the store had forgotten and the next call writes everything.
         """
@@ -302,17 +302,20 @@ class PartitionRunner:
             topic_id=self._topic_id,
         )
         self.checkpointed_at = time.monotonic()
-        written = (await self._store.checkpoint(manifest, self.fold.changed_chunks())).written
-        if not written:
+        stored = await self._store.checkpoint(manifest, self.fold.changed_chunks())
+        self.changed = not stored.written
+        if stored.forgot:
             await self._remind()
-            return None
-        self.changed = False
-        return manifest
+        return manifest if stored.written else None
 
     async def release(self) -> None:
         """Gives the place up after a last checkpoint."""
-        await self.checkpoint()
-        await self.abandon()
+        try:
+            await self.checkpoint()
+            if self.changed:  # the store had forgotten: the first call noticed, the second writes everything
+                await self.checkpoint()
+        finally:
+            await self.abandon()
 
     async def abandon(self) -> None:
         """Ends its own producer and nothing else: another owner goes on from the last checkpoint."""

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.columns import I64
 from contracts.errors import ServerUnavailable
+from contracts.ids import parse_id
 from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import OutRecord
 
@@ -18,12 +19,6 @@ READ_TIMEOUT = 60.0  # seconds; a transaction left open holds read-committed rea
 
 
 _ID = re.compile(rb'\{(?:"kind":"[a-z]+",)?"id":"([^"]*)"')  # where several kinds share a topic, the kind stands first
-
-
-def id_of(value: bytes | None) -> str | None:
-    """The id that a record begins with, or None."""
-    found = _ID.match(value) if value is not None else None
-    return found[1].decode(errors="replace") if found else None
 
 
 class Published:
@@ -73,7 +68,7 @@ async def find_published(consumer: AIOKafkaConsumer, topic: str, partition: int,
     moved = loop.time()
     while position < end:
         for records in (await consumer.getmany(place, timeout_ms=200, max_records=10_000)).values():
-            ids = [at for record in records if (at := _source(record.value, prefix)) and at[0] >= first]
+            ids = [at for record in records if (at := source_of(record.value, prefix)) and at[0] >= first]
             found.append(np.array(ids, np.int64).reshape(-1, 2))
         if (now := await consumer.position(place)) > position:
             position, moved = now, loop.time()
@@ -83,10 +78,14 @@ async def find_published(consumer: AIOKafkaConsumer, topic: str, partition: int,
     return Published(start, end, ids_found[:, 0], ids_found[:, 1])
 
 
-def _source(value: bytes | None, prefix: str) -> tuple[int, int] | None:
+def source_of(value: bytes | None, prefix: str) -> tuple[int, int] | None:
     """(source offset, n) of an output of the fold; None for other records and for observations of the owner's timer."""
-    name = id_of(value)
-    if name is None or not name.startswith(prefix):
+    found = _ID.match(value) if value is not None else None
+    name = found[1].decode(errors="replace") if found else ""
+    if not name.startswith(prefix):
         return None
-    offset, kind, n = name[len(prefix) :].split("/")
-    return None if kind == "idle" else (int(offset), int(n))
+    try:
+        _, _, _, offset, kind, n = parse_id(name)
+    except ValueError:
+        return None  # a stranger's
+    return None if kind == "idle" else (offset, n)

@@ -15,8 +15,6 @@ from stream_processors.log_fold import OutRecord
 from stream_processors.record_columns import RecordColumns
 from stream_processors.runner.encoded_batch import encoded_batches, encodes
 
-BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
-
 
 class Publisher:
     """Sends outputs of one fold over one partition and knows how far each output partition is acknowledged."""

@@ -67,7 +67,7 @@ def decoded_switch(offset: int, value: bytes | None) -> list[Recorded]:
     """The switch, or nothing where the record is none: a stranger's record must not stop a takeover."""
     try:
         return [Recorded(offset, msgspec.json.decode(value or b"", type=Switch))]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return []
 
 

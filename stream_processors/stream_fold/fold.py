@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 import numpy as np
 
@@ -78,13 +79,14 @@ class StreamFold(LogFold):
 
     def fold(self, batch: RawBatch) -> Outputs:
         """Decodes and folds; batches may be cut anywhere, and are cut where another placement of models begins."""
-        edge = self.predictions.next_offset(int(batch.offset[-1])) if batch.n else None
-        if edge is None:
-            return self.fold_columns(self.decoder.decode(batch), batch)
-        before, rest = batch.cut(edge)
-        outputs = self.fold_columns(self.decoder.decode(before), before) if before.n else Outputs()
-        self.predictions.put_in_place()
-        return joined(outputs, self.fold(rest))
+        parts = []
+        while batch.n and (edge := self.predictions.next_offset(int(batch.offset[-1]))) is not None:
+            before, batch = batch.cut(edge)
+            if before.n:
+                parts.append(self.fold_columns(self.decoder.decode(before), before))
+            self.predictions.put_in_place()
+        parts.append(self.fold_columns(self.decoder.decode(batch), batch))
+        return reduce(joined, parts)
 
     def place_models(self, from_offset: int, placement: Placement) -> None:
         """From the record at `from_offset` on these versions predict."""

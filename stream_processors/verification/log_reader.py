@@ -18,7 +18,7 @@ from stream_processors.log_ends import end_offset
 from stream_processors.models_log import Models
 from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.clients import free_consumer
-from stream_processors.runner.published import id_of
+from stream_processors.runner.published import source_of
 from stream_processors.runner.switch_log import Recorded, decoded_switch, valid_switches
 from stream_processors.topics import describe_topics
 from stream_processors.verification.comparison import Published
@@ -94,14 +94,11 @@ async def _read_on(
 
 def as_published(records: list[Any], prefix: str, first: int, end: int) -> list[Published]:
     """Those whose id begins with `prefix` and whose source offset lies in first ≤ offset < end; observations left out."""
-    out = []
-    for record in records:
-        name = id_of(record.value)
-        if name and name.startswith(prefix):
-            offset, kind, n = name[len(prefix) :].split("/")
-            if kind != "idle" and first <= int(offset) < end:
-                out.append(Published(int(offset), int(n), record.key, record.value, tuple(record.headers)))
-    return out
+    return [
+        Published(*source, record.key, record.value, tuple(record.headers))
+        for record in records
+        if (source := source_of(record.value, prefix)) and first <= source[0] < end
+    ]
 
 
 async def partition_count(feed: Feed, kafka: KafkaSettings) -> int:

@@ -118,7 +118,7 @@ class _Verifier:
         name = f"{place.topic}/{place.partition}"
         try:
             async for fetched in read_batches(self._source, place.topic, place.partition, progress.start_offset, end):
-                records = fold.fold(fetched.batch).records if fetched.batch.n else {}
+                records = fold.fold(fetched.batch).records
                 progress.advance(fetched)
                 for kind, output in outputs.items():
                     await output.expect(records.get(kind, []))

@@ -31,16 +31,29 @@ def test_a_child_resolves_the_same_servers(text: str, monkeypatch: pytest.Monkey
 def test_settings_show_no_password() -> None:
     """What is printed of the settings holds no credentials."""
     assert "secret" not in repr(KafkaSettings.parse(ADDRESSES[-1]))
+    assert "secret" not in repr(Servers.resolve("broker:9092", "redis://user:secret@store:6379?password=secret"))
 
 
-@pytest.mark.parametrize("port", ["abc", "0", "99999", "-1"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    """A mistyped port of either server is a SettingsError at once, which repeats no password."""
-    for kafka, redis in (
-        (f"one:9092,two:{port}", "store"),
-        (f"kafka+sasl://user:secret@one:{port}", "store"),
-        ("one", f"redis://:secret@store:{port}/2"),
-    ):
-        with pytest.raises(SettingsError, match="port") as refused:
-            Servers.resolve(kafka, redis)
-        assert "secret" not in str(refused.value)
+@pytest.mark.parametrize(
+    ("kafka", "redis"),
+    [
+        ("kafka://[::1", None),
+        ("localhost:none", None),
+        ("localhost:0", None),
+        ("one:9092,two:99999", None),
+        (None, "redis://[::1"),
+        (None, "redis://user:secret@store:none"),
+        (None, "store:99999"),
+    ],
+)
+def test_an_address_that_was_mistyped_is_a_sentence(kafka: str | None, redis: str | None) -> None:
+    """Brackets that do not close and ports that are none end in a sentence with an example, and without the password."""
+    with pytest.raises(SettingsError, match=r"address.*host:port") as refused:
+        Servers.resolve(kafka or "localhost:9092", redis or "redis://localhost:6379")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "server"), [("[::1]", "[::1]:9092"), ("[::1]:9093", "[::1]:9093"), ("broker", "broker:9092")])
+def test_a_server_without_a_port_gets_the_usual_one(text: str, server: str) -> None:
+    """Also one that is named by an IPv6 address."""
+    assert KafkaSettings.parse(text).servers == (server,)

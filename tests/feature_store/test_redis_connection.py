@@ -9,8 +9,10 @@ import redis
 import redis.asyncio
 
 from contracts.errors import ServerUnavailable, SettingsError
+from contracts.settings import public_url
+from feature_store.partition_reader import PartitionReader
 from feature_store.partition_store import PartitionStore
-from feature_store.redis_connection import address, async_client, in_words, judge_server, sync_client
+from feature_store.redis_connection import async_client, in_words, judge_server, sync_client
 from tests.feature_store.served import blobs
 
 
@@ -78,7 +80,15 @@ def test_tls_is_used_where_the_address_says_so() -> None:
 
 def test_messages_show_no_password() -> None:
     """User, password and options are left out of the address."""
-    assert address("rediss://user:p%40ss@example.org:6380/1?ssl_keyfile=k") == "rediss://example.org:6380/1"
+    assert public_url("rediss://user:p%40ss@example.org:6380/1?ssl_keyfile=k") == "rediss://example.org:6380/1"
+
+
+def test_commands_that_lose_the_server_say_so() -> None:
+    """What reads checkpoints and vectors without owning them ends in a sentence too when the server goes away."""
+    reader = PartitionReader(redis.asyncio.Redis(port=1, retry=None), "pumps", 0)
+    for call in (reader.manifest, reader.checkpoint, lambda: reader.vectors([b"a"])):
+        with pytest.raises(ServerUnavailable, match="localhost:1 does not answer"):
+            asyncio.run(call())
 
 
 def test_each_refusal_has_its_sentence() -> None:

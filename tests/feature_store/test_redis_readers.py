@@ -161,6 +161,25 @@ def test_the_async_reader_reads_the_same(redis_url: str) -> None:
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
+def test_reads_that_begin_together_share_one_client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that is read by several tasks before it has connected makes one client: of two, one would never be closed."""
+    serve_once(redis_url, 0, 1, ["a"], blobs([8], value=0.1))
+    made = []
+
+    async def noted(*arguments: Any, **options: Any) -> Any:
+        made.append(await async_client(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr("feature_store.readers.async_client", noted)
+
+    async def inside() -> list[FeatureTable]:
+        async with AsyncFeatureReader(redis_url, FEED) as reader:
+            return await asyncio.gather(*(reader.read(["a"]) for _ in range(5)))
+
+    assert [table.offset.tolist() for table in asyncio.run(inside())] == [[8]] * 5
+    assert len(made) == 1
+
+
 def test_a_frame_has_a_row_an_entity(redis_url: str) -> None:
     """`frame` holds event times as UTC and values; `worth_frame` the words."""
     serve_once(redis_url, 0, 1, ["a"], blobs([8], value=0.5, partial=1))

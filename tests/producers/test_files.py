@@ -109,6 +109,31 @@ def test_parquet_types_are_taken_as_they_are(tmp_path):
     assert first.categories.tolist() == [["true"], [None]]
 
 
+@pytest.mark.parametrize("kind", [pa.int32(), pa.uint32(), pa.int64(), pa.float64()])
+@pytest.mark.parametrize("gap", [False, True])
+def test_numbers_that_name_something_keep_their_digits(tmp_path, kind, gap):
+    """An entity's number is a text of all its digits, whatever its type and whether the column has nulls elsewhere."""
+    names = [1_234_567, 1_234_568]
+    table = pa.table(
+        {
+            "ts": ["2026-01-01", "2026-01-02"],
+            "pump": pa.array(names, kind),
+            "x": [1.0, 2.0],
+            "mode": pa.array([names[0], None if gap else 2_000_000_001], kind),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    (first,) = rows_of(tmp_path / "a.parquet")
+    assert first.entity.tolist() == ["1234567", "1234568"]
+    assert first.categories[:, 0].tolist() == ["1234567", None if gap else "2000000001"]
+
+
+def test_a_cell_without_end_is_a_sentence(tmp_path):
+    """Damage among the first lines, where the delimiter is looked for, is told as damage further on."""
+    with pytest.raises(InputError, match="cannot be read"):
+        rows_of(write(tmp_path / "a.csv", "ts,x\n2026-01-01," + "1" * 10_000_001))
+
+
 def test_a_damaged_parquet_file_is_named(tmp_path):
     """Bytes that are no Parquet end in a sentence."""
     with pytest.raises(InputError, match="Parquet"):

@@ -49,7 +49,15 @@ def test_the_generation_is_the_newest_valid_one():
 
 def test_a_record_that_is_no_switch_is_passed_over():
     """Tombstones, other JSON and other bytes on the topic do not stop a takeover."""
-    for value in (None, b"", b"\xff", b"{}", b'{"kind":"taken"}', b'{"kind":"party","log":"a","partition":0}'):
+    for value in (
+        None,
+        b"",
+        b"\xff",
+        b"{}",
+        b'{"kind":"taken"}',
+        b'{"kind":"taken","log":"\xff","partition":0}',
+        b'{"kind":"party","log":"a","partition":0}',
+    ):
         assert decoded_switch(3, value) == []
     assert decoded_switch(3, msgspec.json.encode(taken())) == [Recorded(3, taken())]
 

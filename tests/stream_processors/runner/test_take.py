@@ -208,7 +208,7 @@ def test_a_fenced_runner_writes_nothing(servers: Servers) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("lost", ["everything", "checkpoint only"])
+@pytest.mark.parametrize("lost", ["everything", "checkpoint only", "directory only"])
 def test_a_store_that_forgot_gets_everything_again(servers: Servers, lost: str) -> None:
     """Emptied during a run, Redis holds state, vectors and directory again after the next checkpoint, and a successor goes on."""
     feed = fresh_feed("forgot")
@@ -221,12 +221,15 @@ def test_a_store_that_forgot_gets_everything_again(servers: Servers, lost: str) 
             await runner.checkpoint()
             if lost == "everything":
                 await worker.redis.flushall()
-            else:
+            elif lost == "checkpoint only":
                 keys = [key async for key in worker.redis.scan_iter(match="*") if b":v:" not in key and b"directory" not in key]
                 await worker.redis.delete(*keys)
+            else:
+                await worker.redis.delete(*directory_keys(feed.name))
             await worker.fold(runner, 1_603)  # touches a few devices only
             for _ in range(3):  # the first notices, the second writes
                 await runner.checkpoint()
+            assert set(await worker.redis.hkeys(directory_keys(feed.name).entries)) == set(served(runner.fold.everything_served()))
             await runner.abandon()
             successor = await worker.take()
             assert successor.progress.next_offset == 1_603
@@ -236,6 +239,29 @@ def test_a_store_that_forgot_gets_everything_again(servers: Servers, lost: str) 
             await assert_whole(worker, successor, len(MANY.values))
             directory = await worker.redis.hkeys(directory_keys(feed.name).entries)
             assert set(directory) == set(served(successor.fold.everything_served()))
+
+    with own_store(servers) as own:
+        asyncio.run(scenario(own))
+
+
+def test_a_store_that_forgot_before_a_release_gets_everything_from_it(servers: Servers) -> None:
+    """The last checkpoint of an owner that ends in order is whole, also where it is the one that notices."""
+    feed = fresh_feed("released")
+    send(servers, feed, LOG)
+
+    async def scenario(servers: Servers) -> None:
+        async with shell(servers, feed) as worker:
+            runner = await worker.take()
+            await worker.fold(runner, 800)
+            await runner.checkpoint()
+            await worker.fold(runner, 1_600)
+            await worker.redis.flushall()
+            await runner.release()
+            successor = await worker.take()
+            assert successor.progress.next_offset == 1_600
+            await worker.fold(successor)
+            await successor.release()
+            await assert_whole(worker, successor)
 
     with own_store(servers) as own:
         asyncio.run(scenario(own))

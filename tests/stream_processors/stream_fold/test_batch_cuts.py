@@ -10,6 +10,7 @@ import pytest
 
 from contracts.definition import Feed
 from contracts.errors import StateError
+from online_model.placement import Placement
 from stream_processors.stream_fold.fold import StreamFold
 from tests.stream_processors.stream_fold.streams import START, Folded, Log, fold_in_cuts, hostile, served, small_feed, with_rare_devices
 
@@ -166,3 +167,15 @@ def test_a_flood_of_dead_letters_takes_no_longer_than_their_number():
 
     seconds(10)
     assert min(seconds(3_000) for _ in range(2)) < 35 * min(seconds(300) for _ in range(3))
+
+
+def test_any_number_of_placements_may_be_due_at_once() -> None:
+    """A worker that starts is told of every switch of its generation, thousands where a model learns for months: none is nested."""
+    feed = small_feed()
+    log, _ = hostile(feed, 5, 40, 6)
+    fold = StreamFold(feed, 0, 1)
+    for switch in range(3_000):
+        fold.place_models(switch // 100, Placement(None, None, 0.0))
+    outputs = fold.fold(log.batch(0, len(log.values)))
+    assert outputs.records == fold_in_cuts(feed, log, []).records
+    assert fold.predictions.next_offset(40) is None

@@ -1,0 +1,94 @@
+"""The service that owns a worker's places: what an error amid a batch or a checkpoint leaves for the next worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from contracts.definition import Feed
+from contracts.errors import ServerUnavailable
+from contracts.settings import Servers
+from contracts.topics import events_topic
+from stream_processors.runner.fold_service import FoldService
+from stream_processors.runner.metrics import WorkerMetrics
+from stream_processors.runner.partition_runner import PartitionRunner
+from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
+from tests.stream_processors.stream_fold.streams import Log, fold_in_cuts, hostile
+
+pytestmark = pytest.mark.integration
+LOG, _ = hostile(fresh_feed("plan"), 11, 1_200, 7)
+
+
+def part(first: int, last: int) -> Log:
+    return Log(LOG.times[first:last], LOG.keys[first:last], LOG.values[first:last], first)
+
+
+async def eventually(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            if done():
+                return
+            await asyncio.sleep(0.05)
+
+
+async def worker_that_fails(stack: Servers, feed: Feed, break_it: Callable[[PartitionRunner], None]) -> None:
+    """A worker that has folded and checkpointed the first part of the log when it breaks; then it is ended in order."""
+    service = FoldService([feed], stack, feed.name, WorkerMetrics())
+    await service.start()
+    try:
+        place = TopicPartition(events_topic(feed), 0)
+        await eventually(lambda: place in service.runners)
+        runner = service.runners[place]
+        await eventually(lambda: runner.progress.read == 600 and not runner.changed)
+        break_it(runner)
+        await asyncio.to_thread(send, stack, feed, part(600, len(LOG.values)))
+        await eventually(service._crashed.is_set)
+    finally:
+        await service.stop()
+
+
+async def assert_whole(worker: Shell) -> None:
+    """A worker that goes on has, byte for byte, the state and the outputs of one that nothing interrupted."""
+    runner = await worker.take(owner="next")
+    await worker.fold(runner)
+    source = await worker.on_topic("events")
+    whole = fold_in_cuts(worker.feed, LOG._replace(times=[r.timestamp * 1000 for r in source]), [])
+    assert runner.fold.all_chunks() == whole.chunks
+    for kind in ("scores", "dead-letters", "evidence"):
+        assert [r.value for r in await worker.on_topic(kind)] == [item.value for item in whole.records.get(kind, [])], kind
+    await runner.release()
+
+
+def refuse_to_publish(runner: PartitionRunner) -> None:
+    async def refused(records: object) -> None:
+        raise KafkaError
+
+    runner._publisher.publish = refused  # type: ignore[method-assign]
+
+
+def fail_once_to_stage(runner: PartitionRunner) -> None:
+    stage = runner._store._stage
+
+    async def unreachable(parts: object) -> bool:
+        runner._store._stage = stage  # type: ignore[method-assign]
+        raise ServerUnavailable("Redis does not answer")
+
+    runner._store._stage = unreachable  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("break_it", [refuse_to_publish, fail_once_to_stage])
+def test_a_worker_that_fails_leaves_no_checkpoint_of_what_is_half_done(stack: Servers, break_it: Callable[[PartitionRunner], None]) -> None:
+    """Outputs that could not be published, and chunks of a checkpoint that failed, are not behind the state that a successor finds."""
+    feed = fresh_feed("fails")
+    send(stack, feed, part(0, 600))
+
+    async def scenario() -> None:
+        await worker_that_fails(stack, feed, break_it)
+        async with shell(stack, feed) as worker:
+            await assert_whole(worker)
+
+    asyncio.run(scenario())
