@@ -13,6 +13,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from contracts.errors import Fenced
 from stream_processors.log_fold import OutRecord
 from stream_processors.record_columns import RecordColumns
+from stream_processors.runner.clients import BATCH_BYTES
 from stream_processors.runner.encoded_batch import encoded_batches, encodes
 
 
