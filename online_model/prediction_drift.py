@@ -3,7 +3,8 @@
 A prediction follows the day and its own past as a reading does, and more so: it is made of windows that overlap. So each entity's
 predictions go through a cell of their own, as a field's values do (online_model/cells.py): season and autocorrelation are taken out,
 and the e-detector (Shin, Ramdas & Rinaldo 2022) bets on location and spread of what is left. A number is watched as it is, of
-classes the probability of each but the first, which the others determine.
+classes the log-odds of each but the first, which the others determine: a probability that nears 0 at night hardly moves there, and
+its spread would change with every dawn. What evidence says of the means is a probability again.
 
 The reference is the champion's own: another version begins it anew, entity by entity, with its first prediction for each. A revision
 of the same version does not, or a version that learns online would never be watched; a model that changes much while it learns
@@ -19,17 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.definition import Classification, Feed
+from contracts.elementary import exp, log
 from contracts.hashing import hash_text
 from online_model import cell_layout as layout
 from online_model import e_detector, residuals
 from online_model.cell_evidence import LOWEST, decade, emit_drift
 from online_model.cells import CellPlan, end_of_ground, new_normal, plan_cells, reset_cell, update_cell
-from online_model.evidence_buffer import EvidenceBuffer
+from online_model.evidence_buffer import CURRENT_MEAN, CURRENT_STD, REFERENCE_MEAN, REFERENCE_STD, EvidenceBuffer
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 _PREDICTION = 8  # online_model.evidence_buffer.Source.PREDICTION
+_SURE = 1e-6  # a probability nearer to 0 or 1 is not told apart: nobody acts on it, and its log-odds have no end
 _PEAK, _TOP = layout.DETECTOR + e_detector.PEAK, layout.DETECTOR + e_detector.TOP
 _MEAN = layout.DETECTOR + e_detector.MEAN
 
@@ -100,10 +103,27 @@ def watch_predictions(
         residuals.season_terms(rows.time[i], plan.cells.season_us, x[3:])
         told = buffer.used[0]
         for k in range(plan.cells.fields):
-            _watch(F, slot, plan.cells, k, rows.time[i], rows.offset[i], values[i, first + k], x, buffer, rows.row[i])
+            value = _log_odds(values[i, first + k]) if first else values[i, k]
+            _watch(F, slot, plan.cells, k, rows.time[i], rows.offset[i], value, x, buffer, rows.row[i])
         for at in range(told, buffer.used[0]):
             buffer.clock[at] = rows.clock[i]
+            if first:
+                _tell_probabilities(buffer.numbers[at])
     return len(rows.slot)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _log_odds(probability: float) -> float:
+    p = min(max(probability, _SURE), 1.0 - _SURE)
+    return log(p) - log(1.0 - p)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _tell_probabilities(numbers: F64) -> None:
+    """Means of log-odds as the probabilities that they stand for; a deviation has no such."""
+    for mean, std in ((REFERENCE_MEAN, REFERENCE_STD), (CURRENT_MEAN, CURRENT_STD)):
+        numbers[mean] = 1.0 / (1.0 + exp(-numbers[mean]))
+        numbers[std] = np.nan
 
 
 @numba.njit(cache=True, nogil=True)

@@ -67,7 +67,7 @@ def block_us(feed: Feed) -> int:
 
 
 def new_skew_state(feed: Feed, reference: dict[str, FeatureReference]) -> tuple[tuple[str, ...], SkewState]:
-    """(features in the order of the state, the state that has seen nothing). Features of the calendar are left out: no sensor sends them."""
+    """(features in the order of the state, a state that has seen nothing); without those of the calendar, which no sensor sends."""
     used = [(place, column.name) for place, column in enumerate(feature_columns(feed)) if column.entry.of != "time"]
     used = [(place, name) for place, name in used if name in reference]
     bins = max((len(reference[name].shares) for _, name in used), default=1) + 1
@@ -127,16 +127,18 @@ def update(state: SkewState, vector: F64, fits: bool, block: int, clock: int, of
 def _close(state: SkewState, clock: int, offset: int) -> None:
     """Bets on a full block, and lets it name the bins of the next bet."""
     words, features = state.words, len(state.places)
-    _bet(state.wealth[2 * features], words[MISFITS] / (words[COUNT] + words[MISFITS]), SCHEMA_TOLERANCE)
+    misfits = words[MISFITS] / (words[COUNT] + words[MISFITS])
+    _bet(state.wealth[2 * features], misfits, SCHEMA_TOLERANCE, misfits > SCHEMA_TOLERANCE)
     if words[COUNT] > 0.0:
         for f in range(features):
             counts = state.counts[f]
             for b in range(len(counts)):
                 counts[b] /= words[COUNT]
             if words[BLOCKS] > 0.0:
-                y, r = _fuller(state.usual[f], state.shares[f], counts)
-                _bet(state.wealth[f], y, r + TOLERANCE)
-            _bet(state.wealth[features + f], counts[-1], state.shares[f, -1] + MISSING_TOLERANCE)
+                y, r, lasts = _fuller(state.usual[f], state.shares[f], counts)
+                _bet(state.wealth[f], y, r + TOLERANCE, lasts)
+            r = state.shares[f, -1] + MISSING_TOLERANCE
+            _bet(state.wealth[features + f], counts[-1], r, max(state.usual[f, -1], counts[-1]) > r)
             kept = MEMORY if words[BLOCKS] > 0.0 else 0.0
             for b in range(len(counts)):
                 state.usual[f, b] = kept * state.usual[f, b] + (1.0 - kept) * counts[b]
@@ -154,8 +156,8 @@ def _close(state: SkewState, clock: int, offset: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _fuller(usual: F64, shares: F64, served: F64) -> tuple[float, float]:
-    """(share served, share in training) of the bins that grow the wealth most if the next block is as the usual one.
+def _fuller(usual: F64, shares: F64, served: F64) -> tuple[float, float, bool]:
+    """(share served, share in training) of the bins that grow the wealth most if the block is as the usual one; whether it then grows.
 
     That is the greatest share over training's share plus TOLERANCE, and some first ones by likelihood ratio have it.
     """
@@ -171,13 +173,15 @@ def _fuller(usual: F64, shares: F64, served: F64) -> tuple[float, float]:
         y, r = y + served[found], r + shares[found]
         if usual_sum / (r + TOLERANCE) > best:
             best, y_best, r_best = usual_sum / (r + TOLERANCE), y, r
-    return y_best, r_best
+    return y_best, r_best, best > 1.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _bet(wealth: F64, y: float, r: float) -> None:
+def _bet(wealth: F64, y: float, r: float, lasts: bool) -> None:
+    """Where the newest blocks are within tolerance the skew has ended: what was won is given up, or it would stand for weeks."""
     for k in range(len(STAKES)):
-        wealth[k] = min(max(wealth[k], 1.0) * (1.0 + STAKES[k] * (y / r - 1.0)), CAP)
+        won = min(max(wealth[k], 1.0) * (1.0 + STAKES[k] * (y / r - 1.0)), CAP)
+        wealth[k] = won if lasts else min(won, 1.0)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -12,6 +12,7 @@ from contracts.errors import StateError
 from contracts.records import Arrival, Evidence, Example, RetrainRequest, Rollout, Snapshot
 from feature_store.feature_plan import feature_names
 from online_model.learner import FIRST_EXAMPLES, Learner
+from tests.online_model.snapshots import arrival_of, linear_snapshot
 
 MINUTE = 60_000_000
 
@@ -44,10 +45,9 @@ def examples(count: int, version: str | None = None, changed: int = 10**9) -> li
     return out
 
 
-def arrival(version: str) -> Arrival:
-    """A trained version asks to be tried."""
-    state = Snapshot(id="s", version=version, family="compiled", definition="", features=[], outputs=1, state="", crc32c=0)
-    return Arrival(id=f"f/0/retrain/0/arrival/{version}", version=version, request="r", snapshot=state)
+def arrival(version: str, **changed: object) -> Arrival:
+    """A version that predicts 3·x asks to be tried; any part of its snapshot may be `changed`."""
+    return arrival_of(linear_snapshot(feed("frozen"), version, {"x_last": 3.0}, **changed))
 
 
 def test_a_restored_learner_goes_on_with_the_same_bytes() -> None:
