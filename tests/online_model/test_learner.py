@@ -181,7 +181,7 @@ def test_skew_of_what_is_served_is_evidence(spoil: Callable[[F64], None], kind: 
     assert first.log10_e >= thresholds(feed("frozen", **season), 1e6, {})["skew"]
     assert first.event_time <= (20 + within) * DAY
     assert abs((first.since or 0) - 20 * DAY) <= 2 * DAY
-    assert list(first.contributions)[0].endswith(kind)
+    assert next(iter(first.contributions)).endswith(kind)
     assert kind != "(distribution)" or (first.psi or 0.0) > 0.25
 
 
