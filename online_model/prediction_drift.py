@@ -1,8 +1,8 @@
 """Drift of the predictions without labels: has what the champion says of an entity changed, whatever the truth?
 
-A prediction follows the day and its own past as a reading does, and more so: it is made of windows that overlap. So each entity's
-predictions go through a cell of their own, as a field's values do (online_model/cells.py): season and autocorrelation are taken out,
-and the e-detector (Shin, Ramdas & Rinaldo 2022) bets on location and spread of what is left. A number is watched as it is, of
+A prediction follows the day and its own past as a reading does, and more so: it is made of windows that overlap. So the mean of each
+block of an entity's predictions, as long as the longest window where the season has room for it, goes through a cell of its own, as a
+field's values do (online_model/cells.py): season and autocorrelation are taken out, and the e-detector (Shin, Ramdas & Rinaldo 2022) bets on location and spread of what is left. A number is watched as it is, of
 classes the log-odds of each but the first, which the others determine: a probability that nears 0 at night hardly moves there, and
 its spread would change with every dawn. What evidence says of the means is a probability again.
 
@@ -31,6 +31,8 @@ from online_model.evidence_buffer import CURRENT_MEAN, CURRENT_STD, REFERENCE_ME
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
+VERSION, END, BEGAN_OFFSET, COUNT, SUMS = range(5)  # words: which version is known (0: none), then of the block in the making
+MOST_BLOCKS = 100  # a season; with fewer its shape and the reference would take weeks to learn
 _PREDICTION = 8  # online_model.evidence_buffer.Source.PREDICTION
 _SURE = 1e-6  # a probability nearer to 0 or 1 is not told apart: nobody acts on it, and its log-odds have no end
 _PEAK, _TOP = layout.DETECTOR + e_detector.PEAK, layout.DETECTOR + e_detector.TOP
@@ -38,11 +40,12 @@ _MEAN = layout.DETECTOR + e_detector.MEAN
 
 
 class PredictionPlan(NamedTuple):
-    """Words of a row: which version the cells know (0: none), then a cell for each output that is watched."""
+    """Words of a row: those below, a sum for each output that is watched, then a cell for each."""
 
     base: int
     words: int
     cells: CellPlan
+    block_us: int
 
 
 class PredictedRows(NamedTuple):
@@ -60,9 +63,10 @@ class PredictedRows(NamedTuple):
 def plan_predictions(feed: Feed, base: int) -> PredictionPlan:
     """The part of a feed's rows from word `base` on; of no words without a target or without the e-detector."""
     watched = len(watched_outputs(feed))
-    like = plan_cells(feed, base + 1)
+    like = plan_cells(feed, base + SUMS + watched)
     cells = like._replace(words=watched * like.cell_words, max_evidence=watched, fields=watched, counter=np.zeros(watched, np.bool_))
-    return PredictionPlan(base, (1 + cells.words) if watched else 0, cells)
+    block_us = min(feed.window_us[-1], feed.season_us // MOST_BLOCKS) if feed.season_us else feed.window_us[-1]
+    return PredictionPlan(base, SUMS + watched + cells.words if watched else 0, cells, max(block_us, 1))
 
 
 def watched_outputs(feed: Feed) -> tuple[str, ...]:
@@ -97,14 +101,19 @@ def watch_predictions(
             F[slot, plan.base : plan.base + plan.words] = 0.0
         if version == 0 or not rows.in_order[i]:
             continue
-        if W[slot, plan.base] != version:
-            W[slot, plan.base] = version
+        if W[slot, plan.base + VERSION] != version:
+            W[slot, plan.base + VERSION] = version
             _begin_anew(F[slot], plan)
-        residuals.season_terms(rows.time[i], plan.cells.season_us, x[3:])
-        told = buffer.used[0]
+        told, block = buffer.used[0], F[slot, plan.base : plan.cells.base]
+        if float(rows.time[i]) >= block[END]:
+            if block[COUNT] > 0.0:
+                _close(F, slot, plan, block, x, buffer, rows.row[i])
+            block[END] = float((rows.time[i] // plan.block_us + 1) * plan.block_us)
+            block[BEGAN_OFFSET] = float(rows.offset[i])
+            block[COUNT:] = 0.0
+        block[COUNT] += 1.0
         for k in range(plan.cells.fields):
-            value = _log_odds(values[i, first + k]) if first else values[i, k]
-            _watch(F, slot, plan.cells, k, rows.time[i], rows.offset[i], value, x, buffer, rows.row[i])
+            block[SUMS + k] += _log_odds(values[i, first + k]) if first else values[i, k]
         for at in range(told, buffer.used[0]):
             buffer.clock[at] = rows.clock[i]
             if first:
@@ -129,12 +138,22 @@ def _tell_probabilities(numbers: F64) -> None:
 @numba.njit(cache=True, nogil=True)
 def _begin_anew(row: F64, plan: PredictionPlan) -> None:
     """Another version: nothing is known of it. What was told of the one before stays, so that its end is told, too."""
+    row[plan.base + END : plan.cells.base] = 0.0
     for k in range(plan.cells.fields):
         at = plan.cells.base + k * plan.cells.cell_words
         cell = row[at : at + plan.cells.cell_words]
         top = cell[_TOP]
         reset_cell(cell, plan.cells.adwin_at)
         cell[_TOP] = top
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _close(F: F64, slot: int, plan: PredictionPlan, block: F64, x: F64, buffer: EvidenceBuffer, index: int) -> None:
+    """Folds the means of a full block into the cells, at the time of its middle."""
+    time = int(block[END]) - plan.block_us // 2
+    residuals.season_terms(time, plan.cells.season_us, x[3:])
+    for k in range(plan.cells.fields):
+        _watch(F, slot, plan.cells, k, time, int(block[BEGAN_OFFSET]), block[SUMS + k] / block[COUNT], x, buffer, index)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -65,8 +65,8 @@ def row_words(plan: FoldPlan) -> int:
 def statistics_per_entity(plan: FoldPlan) -> dict[str, int]:
     """Source -> running statistics that one record moves; what the budget is split over.
 
-    All are those of the record's entity but for consistency, which is its partition's. The one on the anomaly score moves
-    once a block, and is counted as if it moved with every record.
+    All are those of the record's entity but for consistency, which is its partition's. Those on the anomaly score and on
+    predictions move once a block, and are counted as if they moved with every record.
     """
     counts = {source.name.lower(): int(plan.cells.cells[source]) for source in Source}
     counts["anomaly"] += 1

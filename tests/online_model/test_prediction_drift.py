@@ -114,15 +114,16 @@ def test_predictions_of_an_unchanged_fleet_stay_within_the_budget(kind: str) -> 
 
 @pytest.mark.parametrize("size", [1.5, 2.0])
 def test_shifted_predictions_are_found_on_every_machine(size: float) -> None:
-    """What the model reads is shifted by so many deviations of its noise: found on each of 12 machines within some hours."""
-    values = predictions("linear", 5, 12, np.random.default_rng(2))
-    at = 4 * PER_DAY + 300
+    """What the model reads is shifted by so many deviations of its noise: found on each of 12 machines in a day, on most in 8 hours."""
+    values = predictions("linear", 11, 12, np.random.default_rng(2))
+    at = 8 * PER_DAY + 300
     values[at:] += 8.0 * size
     watch = Watch(predicting(), 12)
     watch.fold(values)
     opened = watch.opened(asked(12))
     assert {entity for _, entity in opened} == set(range(12))
-    assert all(at <= step < at + 480 for step, _ in opened)
+    assert all(at <= step < at + PER_DAY for step, _ in opened)
+    assert np.median([step for step, _ in opened]) < at + 480
 
 
 def test_another_champion_has_a_reference_of_its_own() -> None:
