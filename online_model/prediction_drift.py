@@ -2,9 +2,10 @@
 
 A prediction follows the day and its own past as a reading does, and more so: it is made of windows that overlap. So the mean of each
 block of an entity's predictions, as long as the longest window where the season has room for it, goes through a cell of its own, as a
-field's values do (online_model/cells.py): season and autocorrelation are taken out, and the e-detector (Shin, Ramdas & Rinaldo 2022) bets on location and spread of what is left. A number is watched as it is, of
-classes the log-odds of each but the first, which the others determine: a probability that nears 0 at night hardly moves there, and
-its spread would change with every dawn. What evidence says of the means is a probability again.
+field's values do (online_model/cells.py): season and autocorrelation are taken out, and the e-detector (Shin, Ramdas & Rinaldo 2022)
+bets on location and spread of what is left. A number is watched as it is, of classes the log-odds of each but the first, which the
+others determine: a probability that nears 0 at night hardly moves there, and its spread would change with every dawn. What evidence
+says of the means is a probability again.
 
 The reference is the champion's own: another version begins it anew, entity by entity, with its first prediction for each. A revision
 of the same version does not, or a version that learns online would never be watched; a model that changes much while it learns
