@@ -9,13 +9,14 @@ from contracts.durations import DAY
 from contracts.ids import RecordId
 from contracts.records import Alert, DatasetPin, IncidentKind, RetrainRequest
 from online_model.common_cause import mean_log10, pooled
-from online_model.incidents import SEVERITIES, Cell, Incident
+from online_model.incidents import CHANGE, SEVERITIES, Cell, Incident
 from online_model.judge_state import JudgeState
 from online_model.sentences import Subject, resolved_sentence, sentence
 
 RETRAIN_INTERVAL = DAY  # event time for which a request counts as in progress; without it each incident would start a training
 MOST_ENTITIES = 100  # named in an alert
 MOST_FEATURES = 20
+MOST_DRIFTING = 3  # incidents that a sentence has room for
 
 Status = Literal["opened", "updated", "resolved"]
 
@@ -135,7 +136,18 @@ class Outbox:
             entities=max(self.state.rate.entities, affected),
             idle=tuple(incident.idle),
             leading=tuple(name for name, _ in incident.features[:2]),
+            drifting=self._drifting() if incident.kind == "concept" else (),
         )
+
+    def _drifting(self) -> tuple[str, ...]:
+        """What else is open that could make predictions worse: readings that have changed, or differ from training."""
+        found = [other for other in self.state.incidents.values() if other.open and other.kind in CHANGE | {"skew"}]
+        return tuple(_named(other) for other in sorted(found, key=lambda other: other.number)[:MOST_DRIFTING])
+
+
+def _named(incident: Incident) -> str:
+    what = f"{incident.kind} of {incident.field}" if incident.field else incident.kind
+    return f"{what} of {incident.entity}" if incident.entity is not None else what
 
 
 def incident_reason(incident: Incident) -> str:

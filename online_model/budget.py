@@ -17,6 +17,7 @@ import msgspec
 
 from contracts.definition import Feed
 from contracts.durations import DAY, HOUR, WEEK
+from online_model.skew import block_us
 
 
 class Share(NamedTuple):
@@ -38,7 +39,9 @@ SHARES: dict[str, Share] = {
 }
 LEARNING_SHARES: dict[str, Share] = {
     "concept": Share(20, "one statistic, on labels that come late: what is lost by its threshold, users lose in wrong predictions"),
-}  # of a feed with a target; the others then have four fifths of what they have without
+    "prediction": Share(10, "runs on every entity, and what moves it is mostly seen in a field as well"),
+    "skew": Share(10, "one statistic that moves once a season: each decade costs days"),
+}  # of a feed with a target; the others then have three fifths of what they have without
 ENTITY_PERCENT = 80  # of a share goes to single entities, the rest to common causes, which have far fewer statistics
 DEFAULT_READINGS_A_WEEK = 1_000_000_000  # of each source's statistics, before a rate is known: 1,650 a second
 LOWEST_LOG10 = 2.0  # evidence below 10² is not sent, so a lower threshold could not be kept
@@ -70,7 +73,7 @@ def thresholds(feed: Feed, readings_per_week: float | None, cells: Mapping[str, 
         cells: source -> statistics that one record moves (for drift the number of numeric fields); 1 where it is left out.
     """
     return {
-        source: _log10_threshold(_statistic_readings(readings_per_week, cells, source), feed, share.percent * ENTITY_PERCENT)
+        source: _log10_threshold(_statistic_readings(feed, readings_per_week, cells, source), feed, share.percent * ENTITY_PERCENT)
         for source, share in shares(feed).items()
     }
 
@@ -83,12 +86,14 @@ def feed_wide_thresholds(feed: Feed, readings_per_week: float | None, cells: Map
     """
     rounds = None if readings_per_week is None else readings_per_week / max(entities, 1)
     return {
-        source: _log10_threshold(_statistic_readings(rounds, cells, source), feed, share.percent * (100 - ENTITY_PERCENT))
+        source: _log10_threshold(_statistic_readings(feed, rounds, cells, source), feed, share.percent * (100 - ENTITY_PERCENT))
         for source, share in shares(feed).items()
     }
 
 
-def _statistic_readings(readings_per_week: float | None, cells: Mapping[str, float], source: str) -> float:
+def _statistic_readings(feed: Feed, readings_per_week: float | None, cells: Mapping[str, float], source: str) -> float:
+    if source == "skew":  # moves once a block, whatever the feed's rate
+        return WEEK / block_us(feed)
     if readings_per_week is None:
         return float(DEFAULT_READINGS_A_WEEK)
     return readings_per_week * (cells.get(source, 0.0) or 1.0)
@@ -161,7 +166,7 @@ class FeedRate(NamedTuple):
 def feed_rate(partitions: Iterable[PartitionRate]) -> FeedRate:
     """Adds up the partitions. One whose rate is not known yet is taken to be as fast, per entity, as the others."""
     entities = known_entities = 0
-    rate, counts = 0.0, dict.fromkeys(SHARES, 0)
+    rate, counts = 0.0, dict.fromkeys([*SHARES, "prediction"], 0)
     for partition in partitions:
         entities += partition.entities
         for source, count in partition.cells.items():

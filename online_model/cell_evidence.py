@@ -64,7 +64,7 @@ def report(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuf
         top = decade(detector[e_detector.TOP], mean)
         if top != detector[e_detector.TOP]:
             detector[e_detector.TOP] = top
-            _emit_drift(cell, plan, field, slot, buffer, index, mean)
+            emit_drift(cell, plan, field, slot, buffer, index, _DRIFT, mean)
         top = decade(detector[e_detector.OUT_TOP], detector[e_detector.OUT_M])
         if top != detector[e_detector.OUT_TOP]:
             detector[e_detector.OUT_TOP] = top
@@ -125,9 +125,10 @@ def _put_current(numbers: F64, state: F64, n: float, mean: float, m2: float) -> 
 
 
 @numba.njit(cache=True, nogil=True)
-def _emit_drift(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int, m: float) -> None:
+def emit_drift(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int, source: int, m: float) -> None:
+    """Emits that location or spread has changed, with the figures beside it."""
     detector = cell[layout.DETECTOR : layout.STUCK]
-    row = _emit(cell, plan, field, slot, buffer, index, _DRIFT, m, detector[e_detector.SINCE], detector[e_detector.SINCE_OFFSET])
+    row = _emit(cell, plan, field, slot, buffer, index, source, m, detector[e_detector.SINCE], detector[e_detector.SINCE_OFFSET])
     numbers = buffer.numbers[row]
     numbers[DIRECTION] = float(e_detector.direction(detector))
     _put_current(numbers, cell[layout.RESIDUAL : layout.DETECTOR], cell[layout.NOW_N], cell[layout.NOW_MEAN], cell[layout.NOW_M2])

@@ -39,7 +39,7 @@ class CellPlan(NamedTuple):
     base: int
     words: int
     max_evidence: int  # that one event can cause
-    cells: NDArray[np.int64]  # (8,) running statistics an entity has, by Source
+    cells: NDArray[np.int64]  # (9,) running statistics an entity has, by Source
     fields: int
     cell_words: int
     season_us: int

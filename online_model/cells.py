@@ -27,7 +27,7 @@ from online_model.cell_layout import (
 )
 from online_model.evidence_buffer import EvidenceBuffer
 
-__all__ = ["CellPlan", "cell_bytes", "plan_cells", "reset_cells", "update_cells"]
+__all__ = ["CellPlan", "cell_bytes", "plan_cells", "reset_cell", "reset_cells", "update_cell", "update_cells"]
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -63,13 +63,18 @@ def reset_cells(F: F64, W: I64, slot: int, plan: CellPlan) -> None:
     """The cells of an entity just seen."""
     for i in range(plan.fields):
         at = plan.base + i * plan.cell_words
-        cell = F[slot, at : at + plan.cell_words]
-        cell[:] = 0.0
-        cell[layout.COUNTER] = np.nan
-        _relearn(cell, plan.adwin_at)
-        stuck.reset_stuck(cell, layout.STUCK)
-        missing.reset_missing(cell, layout.MISSING)
-        missing.reset_missing(cell, layout.RANGE)
+        reset_cell(F[slot, at : at + plan.cell_words], plan.adwin_at)
+
+
+@numba.njit(cache=True, nogil=True)
+def reset_cell(cell: F64, adwin_at: int) -> None:
+    """A cell that has seen nothing."""
+    cell[:] = 0.0
+    cell[layout.COUNTER] = np.nan
+    _relearn(cell, adwin_at)
+    stuck.reset_stuck(cell, layout.STUCK)
+    missing.reset_missing(cell, layout.MISSING)
+    missing.reset_missing(cell, layout.RANGE)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -117,7 +122,7 @@ def update_cells(
     for i in range(plan.fields):
         at = plan.base + i * plan.cell_words
         cell = F[slot, at : at + plan.cell_words]
-        _update_cell(
+        update_cell(
             cell,
             halves,
             2 * at,
@@ -135,12 +140,12 @@ def update_cells(
         if _has_risen(cell):
             report(cell, plan, i, slot, buffer, index)
         if plan.detecting:
-            _end_of_ground(cell)
-            _new_normal(cell, plan.season_us, plan.adwin_at, time)
+            end_of_ground(cell)
+            new_normal(cell, plan.season_us, plan.adwin_at, time)
 
 
 @numba.njit(cache=True, nogil=True)
-def _update_cell(
+def update_cell(
     cell: F64,
     halves: F32,
     at: int,
@@ -155,6 +160,7 @@ def _update_cell(
     state: int,
     x: F64,
 ) -> None:
+    """Folds one value in order into its cell; `halves` are the row's words as float32, in which the cell begins at `at`."""
     if cell[layout.SEEN] == 0.0:
         cell[layout.BEGAN] = float(time)
     cell[layout.SEEN] += 1.0
@@ -353,7 +359,7 @@ def _has_risen(cell: F64) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _end_of_ground(cell: F64) -> None:
+def end_of_ground(cell: F64) -> None:
     """Samples of what is going on begin anew while nothing is; after reporting, so that an end still names what ended."""
     if cell[_PEAK] <= e_detector.GROUND:
         for i in range(layout.NOW_N, layout.OUT_N):
@@ -364,7 +370,7 @@ def _end_of_ground(cell: F64) -> None:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _new_normal(cell: F64, season_us: int, adwin_at: int, time: int) -> None:
+def new_normal(cell: F64, season_us: int, adwin_at: int, time: int) -> None:
     """Learns the cell anew when evidence has stood high for a season and 1,000 readings: what lasts is no longer an incident."""
     if cell[_MEAN] < _STANDING and cell[_OUT_M] < _STANDING:
         cell[_STOOD] = 0.0

@@ -21,6 +21,7 @@ class Source(IntEnum):
     SILENCE = 5
     DELAY = 6
     CONSISTENCY = 7
+    PREDICTION = 8
 
 
 # Columns of `numbers`.
@@ -42,7 +43,7 @@ class EvidenceBuffer(NamedTuple):
     clock: NDArray[np.int64]  # (capacity,) of the partition after that row, µs; the fold puts it down
     slot: NDArray[np.int64]  # (capacity,) entity; -1 for the whole partition
     source: NDArray[np.int64]  # (capacity,) Source
-    field: NDArray[np.int64]  # (capacity,) index into definition.numbers; -1 for the whole entity
+    field: NDArray[np.int64]  # (capacity,) index into definition.numbers, or of the outputs watched; -1 for the whole entity
     numbers: NDArray[np.float64]  # (capacity, NUMBERS), NaN where there is none
 
 

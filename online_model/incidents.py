@@ -106,7 +106,7 @@ def spans_for(spacing: int) -> Spans:
 # What a fault that one source sees does to the other statistics of the same field.
 EXPLAINED: dict[str, frozenset[str]] = {
     "stuck": frozenset({"drift", "anomaly"}),
-    "silence": frozenset({"stuck", "missing", "range", "delay", "anomaly", "drift"}),
+    "silence": frozenset({"stuck", "missing", "range", "delay", "anomaly", "drift", "prediction"}),
     "missing": frozenset({"range", "anomaly", "drift"}),
     "range": frozenset({"missing", "anomaly", "drift"}),  # impossible values are folded as missing
     "anomaly": frozenset({"drift"}),  # a burst of spikes moves the mean
@@ -129,9 +129,10 @@ RANK = {
     "skew": 2,
     "anomaly": 1,
     "drift": 1,
-    "prediction": 1,
+    "prediction": 0,  # a field that changed says why
 }
 CHANGE = frozenset({"drift", "anomaly"})  # both see that values are distributed differently
+LEARNT = frozenset({"concept", "skew"})  # of the model in place: what changes in the data at the same moment does not make them one
 OUTGROWN = 1.0  # decades by which drift must outgrow anomaly, or the reverse, before the kind follows
 OUTGROWN_FIELD = 2.0  # the same between two fields
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
@@ -184,12 +185,12 @@ def still_cools(incident: Incident, cell: Cell) -> bool:
 def accompanies(incident: Incident, cell: Cell, spans: Spans) -> bool:
     """Whether a statistic of another field of the same entity changed together with the incident.
 
-    Within `join` whatever changes is one cause. Slow changes are dated less exactly, so for drift and anomalies the span
-    is the time that the incident took from its beginning to its opening.
+    Within `join` whatever changes is one cause. Slow changes are dated less exactly, so for drift, anomalies and predictions the
+    span is the time that the incident took from its beginning to its opening.
     """
-    if incident.idle or not incident.open:
+    if incident.idle or not incident.open or (incident.kind != cell.source and LEARNT & {incident.kind, cell.source}):
         return False
-    if incident.kind in CHANGE and cell.source in CHANGE:
+    if (incident.kind in CHANGE and cell.source in CHANGE) or "prediction" in (incident.kind, cell.source):
         return _near(incident, cell, spans)
     return abs(cell.since - incident.first_seen) <= spans.join
 

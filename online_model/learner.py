@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.ids import RecordId, parse_id
-from contracts.records import Arrival, DatasetPin, Decision, Evidence, Example, RetrainRequest, Rollout, Sample, Snapshot
+from contracts.records import Arrival, DatasetPin, Decision, Evidence, EvidenceSource, Example, RetrainRequest, Rollout, Sample, Snapshot
 from feature_store.feature_plan import feature_names
 from online_model import risk_test
 from online_model.baselines import Baselines
 from online_model.losses import loss_of
 from online_model.online_predictor import OnlinePredictor, make_online_predictor
+from online_model.placement import refusal
 from online_model.rollout import Change, Losses, RolloutState
+from online_model.skew_watch import SkewLevel, SkewWatch
 
 F64 = NDArray[np.float64]
 ONLINE = "v0"  # the version that learns from every example
@@ -40,6 +42,7 @@ class _Wire(msgspec.Struct):
     next_revision: int
     asked: bool
     sources: dict[str, tuple[int, int]]
+    champion: str | None  # that risk and skew are of
 
 
 class Learner:
@@ -57,9 +60,10 @@ class Learner:
         self.rollout = RolloutState()
         self.baselines = Baselines(feed.outputs, feed.label_delay_us, feed.max_entities)
         self.risk = risk_test.new_risk_test()
+        self.skew = SkewWatch(feed)
         self.model: OnlinePredictor | None = make_online_predictor(feed) if feed.learn == "online" else None
         self._dimension = len(feature_names(feed))
-        self._words = _Wire(0, -1, 0, 0, False, {})
+        self._words = _Wire(0, -1, 0, 0, False, {}, None)
         self._offset = 0
         self._numbers: dict[str, int] = {}
 
@@ -72,22 +76,32 @@ class Learner:
         """Folds one record of the log; returns (kind of output, record) in the order of ids."""
         self._offset, self._numbers = offset, {}
         if isinstance(record, Arrival):
-            return self._rolled(self.rollout.arrive(record.version))
+            return self._arrive(record.snapshot)
         if isinstance(record, Decision):
             return self._rolled(self.rollout.decide(record))
         return self._take_example(record)
+
+    def _arrive(self, snapshot: Snapshot) -> list[tuple[str, Output]]:
+        """Lets a version be tried, unless it was made for vectors that nobody serves."""
+        why = refusal(self.feed, snapshot)
+        if why is not None:
+            return [("models", self._rollout("rejected", snapshot.version, why))]
+        self.skew.arrive(snapshot, (self.rollout.champion, self.rollout.challenger))
+        return self._rolled(self.rollout.arrive(snapshot.version))
 
     def _take_example(self, example: Example) -> list[tuple[str, Output]]:
         value = np.array(example.value)
         if len(value) != self.feed.outputs or not np.isfinite(value).all():
             return []
         self._words.clock = max(self._words.clock, example.event_time)
+        vector = self._vector(example)
         out: list[tuple[str, Output]] = []
         if example.previous is None:  # a correction is learnt, but its event has been compared already
             self._words.examples += 1
             self._remember_source(example)
+            out += self._watch_skew(vector)
             out += self._compare(example)
-        out += self._learn(example, value)
+        out += self._learn(vector, value)
         previous = None if example.previous is None else np.array(example.previous)
         self.baselines.learn(example.entity, example.event_time, value, previous)
         return out + self._ask()
@@ -105,28 +119,49 @@ class Learner:
         if loss != loss or not risk_test.update(self.risk, loss, example.event_time, self._offset):
             return []
         reference, now = risk_test.reference_risk(self.risk), risk_test.risk_since(self.risk)
-        level = Evidence(
+        level = self._level("concept", risk_test.log10_e(self.risk))
+        level.direction = 1
+        level.since, level.since_offset = int(self.risk[risk_test.SINCE]), int(self.risk[risk_test.SINCE_OFFSET])
+        level.reference = Sample(n=reference[0], mean=reference[1], std=0.0)
+        level.current = Sample(n=now[0], mean=now[1], std=0.0) if now[0] else None
+        return [("evidence", level)]
+
+    def _watch_skew(self, vector: F64 | None) -> list[tuple[str, Output]]:
+        """Compares what was served with what champion and challenger were trained on."""
+        champion, challenger = self.rollout.champion, self.rollout.challenger
+        told = self.skew.take(vector, self._words.clock, self._offset, champion, challenger)
+        return [("evidence", self._skewed(told))] if told else []
+
+    def _skewed(self, told: SkewLevel) -> Evidence:
+        level = self._level("skew", told.log10_e)
+        if told.contributions:
+            level.since, level.since_offset, level.psi, level.contributions = told.since, told.since_offset, told.psi, told.contributions
+        return level
+
+    def _level(self, source: EvidenceSource, log10_e: float) -> Evidence:
+        return Evidence(
             id=self._id("evidence"),
             kind="level",
             partition=PARTITION,
             event_time=self._words.clock,
-            source="concept",
-            log10_e=risk_test.log10_e(self.risk),
-            direction=1,
-            since=int(self.risk[risk_test.SINCE]),
-            since_offset=int(self.risk[risk_test.SINCE_OFFSET]),
+            source=source,
+            log10_e=log10_e,
             readings=self._words.examples,
-            reference=Sample(n=reference[0], mean=reference[1], std=0.0),
-            current=Sample(n=now[0], mean=now[1], std=0.0) if now[0] else None,
         )
-        return [("evidence", level)]
 
-    def _learn(self, example: Example, value: F64) -> list[tuple[str, Output]]:
+    def _vector(self, example: Example) -> F64 | None:
+        """The vector as it was served; None where it has another length than the definition's, or none is wanted."""
+        if self.model is None and not self.skew.watches(self.rollout.champion, self.rollout.challenger):
+            return None
+        try:
+            vector = np.frombuffer(base64.b64decode(example.vector), "<f8")
+        except ValueError:
+            return None
+        return vector if len(vector) == self._dimension else None
+
+    def _learn(self, vector: F64 | None, value: F64) -> list[tuple[str, Output]]:
         """Lets the online version learn; a revision of it is due at fixed multiples of the offset."""
-        if self.model is None:
-            return []
-        vector = np.frombuffer(base64.b64decode(example.vector), "<f8")
-        if len(vector) != self._dimension:
+        if self.model is None or vector is None:
             return []
         self.model.learn(vector, value)
         if self._words.examples < FIRST_EXAMPLES or self._offset < self._words.next_revision:
@@ -155,10 +190,17 @@ class Learner:
         )
 
     def _rolled(self, changes: list[Change]) -> list[tuple[str, Output]]:
-        """Records of what becomes of versions; a new champion's risk is learnt anew."""
-        if any(change.stage in ("champion", "rolled_back") for change in changes):
-            risk_test.reset(self.risk)
-        return [("models", self._rollout(c.stage, self._named(c.version) or c.version, c.why, c.by, c.when)) for c in changes]
+        """Records of what becomes of versions; a new champion's risk is learnt anew, and what was told of the one before has ended."""
+        out: list[tuple[str, Output]] = [
+            ("models", self._rollout(c.stage, self._named(c.version) or c.version, c.why, c.by, c.when)) for c in changes
+        ]
+        if self._words.champion == self.rollout.champion:
+            return out
+        self._words.champion = self.rollout.champion
+        if self.risk[risk_test.TOP] > 0.0:
+            out.append(("evidence", self._level("concept", 0.0)))
+        risk_test.reset(self.risk)
+        return out + [("evidence", self._skewed(told)) for told in self.skew.put_in_place(self.rollout.champion)]
 
     def _rollout(self, stage: Any, version: str, why: str, by: str = "gate", when: int | None = None) -> Rollout:
         return Rollout(
@@ -220,6 +262,7 @@ class Learner:
             "words": msgspec.msgpack.encode(self._words, order="sorted"),
             "rollout": self.rollout.to_bytes(),
             "risk": risk_test.risk_test_to_bytes(self.risk),
+            "skew": self.skew.to_bytes(),
         }
         return parts | {"baselines": self.baselines.to_bytes()} | ({} if self.model is None else {"model": self.model.to_bytes()})
 
@@ -233,6 +276,7 @@ class Learner:
             self._words = msgspec.msgpack.decode(parts["words"], type=_Wire)
             self.rollout = RolloutState.from_bytes(parts["rollout"])
             self.risk = risk_test.risk_test_from_bytes(parts["risk"])
+            self.skew = self.skew.from_bytes(parts["skew"])
             self.baselines = self.baselines.from_bytes(parts["baselines"])
             if self.model is not None:
                 self.model = self.model.from_bytes(parts["model"])

@@ -49,7 +49,7 @@ class Lifecycle:
             if cause.open and (cell.level >= threshold or same_cause(cause, cell) or cell.group in cause.groups):
                 self._join(cause, cell, evidence)
             return
-        if cell.level < threshold or (may_hold and cell.level < threshold + HELD and self._builds_up(cell)):
+        if cell.level < threshold or (may_hold and cell.level < threshold + HELD and (self._builds_up(cell) or self._follows(cell))):
             return
         self._open(cell, evidence, threshold)
 
@@ -79,7 +79,7 @@ class Lifecycle:
         now, spans = self.outbox.now, self.state.spans
         for number in sorted(self.state.waiting):
             incident = self.state.incidents[number]
-            if not incident.groups and incident.partition != partition:
+            if incident.partition not in (partition, -1):  # common causes, and the learner's, end by any clock
                 continue
             if incident.open and incident.quiet_since is not None and now >= incident.quiet_since + spans.quiet:
                 self.resolve(incident, "back to normal", incident.quiet_since + spans.quiet)
@@ -128,6 +128,14 @@ class Lifecycle:
         if cell.entity is None or self.state.groups.size(cell.group) < fewest:
             return False
         return len(self._changed_together(cell.group)) >= fewest
+
+    def _follows(self, cell: Cell) -> bool:
+        """Whether predictions change beside a field of their entity, whose own evidence is about to say why."""
+        span = self.state.spans.common
+        return cell.source == "prediction" and any(
+            other.source in CHANGE and other.entity == cell.entity and abs(other.since - cell.since) <= span
+            for other in self.state.cells.values()
+        )
 
     def _changed_together(self, group: GroupKey) -> list[Cell]:
         cells = [self.state.cells[key] for key in self.state.groups.keys(group)]
@@ -227,7 +235,8 @@ class Lifecycle:
             if of_field == field and agrees and (source in EXPLAINED[other] or other in EXPLAINED[source]):
                 return True
         onset = max(self.state.spans.common, incident.opened_at - incident.first_seen)
-        return source in CHANGE and incident.kind in CHANGE and abs(began - incident.first_seen) <= onset
+        moved = {source, incident.kind} <= CHANGE | {"prediction"}
+        return moved and abs(began - incident.first_seen) <= onset
 
     def _open_common(self, group: GroupKey, cells: list[Cell], began: int) -> None:
         if not self._room():
@@ -263,7 +272,8 @@ class Lifecycle:
         taken = self._take(incident, cells)
         named = incident.field is None and field != ""
         same_field = incident.field == (field or None)
-        if self.outbox.now <= incident.opened_at + self.state.spans.young and (named or (same_field and incident.kind == "anomaly")):
+        says_why = named or (same_field and incident.kind == "anomaly") or incident.kind == "prediction" != source
+        if self.outbox.now <= incident.opened_at + self.state.spans.young and says_why:
             incident.kind, incident.field = source, field or None
             incident.threshold, incident.log10_e = self.state.thresholds.feed_wide[source], mean_log10(cells, self.state.rate.entities)
             self.outbox.tell(incident, "updated", f"{source}{f' of {field}' if field else ''} explains it better")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from contracts.definition import Feed, Number
+from contracts.definition import Feed, Number, Regression
 from contracts.event_time import format_event_time
 from contracts.records import Sample
 
@@ -23,6 +23,7 @@ class Subject(NamedTuple):
     entities: int = 1  # of the feed
     idle: tuple[int, ...] = ()  # partitions
     leading: tuple[str, ...] = ()  # what contributes most, in the words of its source
+    drifting: tuple[str, ...] = ()  # of a changed concept: open incidents of the data, which may be the reason
 
 
 def sentence(feed: Feed, subject: Subject) -> str:
@@ -90,8 +91,8 @@ def plural(feed: Feed) -> str:
 
 
 def _with_unit(feed: Feed, field: str | None, text: str) -> str:
-    for item in feed.fields:
-        if item.name == field and isinstance(item, Number) and item.unit:
+    for item in (*feed.fields, feed.target):
+        if isinstance(item, (Number, Regression)) and item.name == field and item.unit:
             return f"{text} {item.unit}"
     return text
 
@@ -166,6 +167,12 @@ def _errors(subject: Subject) -> str:
     return f": a mean loss of {number(current.mean, scale)} instead of {number(reference.mean, scale)} over {current.n} labels"
 
 
+def _why_worse(subject: Subject) -> str:
+    if subject.drifting:
+        return f"the data have changed as well ({', '.join(subject.drifting)}), which may be the reason"
+    return "the relation of the readings to the target has changed"
+
+
 def _value(feed: Feed, subject: Subject) -> str:
     return "one value" if subject.current is None else _with_unit(feed, subject.field, f"{subject.current.mean:.6g}")
 
@@ -189,8 +196,9 @@ def _of_one(feed: Feed, subject: Subject, since: str) -> str:
         "delay": f"records arrive late, or stamped ahead, more often than before {since}{_late(subject)}; "
         "check the network and the device's clock",
         "consistency": f"records no longer fit the definition {since}{_misfits(subject)}; check what was changed in the devices",
-        "concept": f"predictions have become worse {since}{_errors(subject)}; the relation of the readings to the target has changed",
-        "prediction": f"predictions are {_change(subject)} {since}{_means(feed, subject)}; compare them with what the machines do",
+        "concept": f"predictions have become worse {since}{_errors(subject)}; {_why_worse(subject)}",
+        "prediction": f"predictions of {subject.field or 'the target'} are {_change(subject)} {since}{_means(feed, subject)}; "
+        "no reading explains it yet, compare them with what the machine does",
         "skew": f"what is served differs {since} from what the model was trained on{_together(subject)}; check units and devices",
     }[subject.kind]
     return f"{who}: {text}."
@@ -211,8 +219,8 @@ def _of_many(feed: Feed, subject: Subject, since: str) -> str:
         "silence": f"{whom} have not been heard {since}; check the network and the gateway",
         "delay": f"records of {whom} arrive late, or stamped ahead, more often than before {since}{_late(subject)}; check the network",
         "consistency": f"records of {whom} no longer fit the definition {since}; check what was changed in the devices",
-        "concept": f"predictions for {whom} have become worse {since}{_errors(subject)}",
-        "prediction": f"predictions for {whom} are {_change(subject)} {since}{_means(feed, subject)}",
+        "concept": f"predictions for {whom} have become worse {since}{_errors(subject)}; {_why_worse(subject)}",
+        "prediction": f"predictions of {subject.field or 'the target'} for {whom} are {_change(subject)} {since}{_means(feed, subject)}",
         "skew": f"what is served of {whom} differs {since} from what the model was trained on{_together(subject)}",
     }[subject.kind]
     return f"{text[0].upper()}{text[1:]}."

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.columns import Columns, RawBatch
 from contracts.definition import Feed
@@ -18,6 +19,7 @@ from online_model.evidence_buffer import EvidenceBuffer, new_evidence_buffer
 from online_model.half_space_trees import make_trees
 from online_model.half_space_trees_bytes import trees_from_bytes, trees_to_bytes
 from online_model.placement import Placement
+from online_model.prediction_drift import PredictedRows, version_word, watch_predictions
 from online_model.river_adapter import make_river_model
 from stream_processors.decoding.decoder import Decoder
 from stream_processors.log_fold import LogFold, Outputs, joined
@@ -34,7 +36,7 @@ from stream_processors.stream_fold.partition_state import (
     new_partition,
 )
 from stream_processors.stream_fold.partition_words import CLOCK, COUNTER_NAMES, ENTITIES, MEAN_STEP
-from stream_processors.stream_fold.predictions import Predictions
+from stream_processors.stream_fold.predictions import Predicted, Predictions
 from stream_processors.stream_fold.state_chunks import (
     chunk_of,
     entities_from_chunks,
@@ -94,8 +96,39 @@ class StreamFold(LogFold):
 
     def fold_columns(self, columns: Columns, raw: RawBatch | None = None) -> Outputs:
         """Folds decoded records; without `raw`, dead letters hold no original."""
+        clock = int(self._partition.P[CLOCK])
         rows = self.fold_rows(columns)
-        return self.writer.outputs(columns, raw, rows)
+        folded = np.flatnonzero(rows.outcome == Outcome.FOLDED)
+        predicted = self.predictions.predict(rows.vector[folded]) if len(folded) else []
+        self._watch_predictions(columns, rows, folded, clock, predicted)
+        return self.writer.outputs(columns, raw, rows, predicted)
+
+    def _watch_predictions(
+        self, columns: Columns, rows: kernel.RowOutputs, folded: NDArray[np.int64], clock: int, predicted: Predicted
+    ) -> None:
+        """Folds the champion's predictions once their batch is folded; `clock` is the partition's as of before the batch."""
+        if not self.plan.prediction.words or not len(folded):
+            return
+        created = np.zeros(columns.n, np.bool_)
+        created[rows.created[: rows.counts[1]]] = True
+        times = columns.event_time[folded]
+        batch = PredictedRows(
+            folded,
+            rows.slot[folded],
+            created[folded],
+            rows.flags[folded] & kernel.OUT_OF_ORDER == 0,
+            times,
+            columns.offset[folded],
+            np.maximum(np.maximum.accumulate(times), clock),
+        )
+        version = version_word(self.predictions.champion)
+        values = predicted[0][1] if version else np.zeros((0, self.feed.outputs))
+        begin = 0
+        while begin < len(folded):
+            begin = watch_predictions(
+                begin, self._entities.F, self._entities.W, self.plan.prediction, version, batch, values, self._buffer
+            )  # fmt: skip
+            self.writer.take_prediction_evidence(columns, self._buffer)
 
     def fold_rows(self, columns: Columns) -> kernel.RowOutputs:
         """Folds decoded records and returns what each row came to; evidence waits in the writer."""

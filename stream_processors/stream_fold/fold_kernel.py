@@ -50,6 +50,7 @@ class FoldPlan(NamedTuple):
     cells: Any
     delay: Any
     score_evidence: Any
+    prediction: Any
     low: NDArray[np.float64]  # (k,) −inf where none is stated
     high: NDArray[np.float64]
     lateness: int

@@ -11,6 +11,7 @@ from online_model.conformal import plan_conformal
 from online_model.delay import plan_delay
 from online_model.evidence_buffer import Source
 from online_model.input_scale import plan_scale
+from online_model.prediction_drift import plan_predictions
 from online_model.score_evidence import plan_score_evidence
 from online_model.score_inputs import score_inputs
 from stream_processors.stream_fold.entity_rows import plan_entity
@@ -31,6 +32,7 @@ def plan_fold(feed: Feed) -> FoldPlan:
     cells = plan_cells(feed, conformal.base + conformal.words)
     delay = plan_delay(cells.base + cells.words, feed.season_us)
     score_evidence = plan_score_evidence(feed, delay.base + delay.words, len(inputs))
+    prediction = plan_predictions(feed, score_evidence.base + score_evidence.words)
     return FoldPlan(
         entity,
         features,
@@ -40,6 +42,7 @@ def plan_fold(feed: Feed) -> FoldPlan:
         cells,
         delay,
         score_evidence,
+        prediction,
         np.array([-np.inf if n.low is None else n.low for n in feed.numbers], np.float64),
         np.array([np.inf if n.high is None else n.high for n in feed.numbers], np.float64),
         feed.lateness_us,
@@ -49,23 +52,24 @@ def plan_fold(feed: Feed) -> FoldPlan:
         feed.window_us[-1],
         VECTOR_EVERY[feed.log_vectors],
         feed.max_entities,
-        chunk_rows(score_evidence.base + score_evidence.words),
+        chunk_rows(prediction.base + prediction.words),
         feed.anomaly == COMPILED_ANOMALY,
     )
 
 
 def row_words(plan: FoldPlan) -> int:
     """Words of one entity's row."""
-    return int(plan.score_evidence.base + plan.score_evidence.words)
+    return int(plan.prediction.base + plan.prediction.words)
 
 
 def statistics_per_entity(plan: FoldPlan) -> dict[str, int]:
     """Source -> running statistics that one record moves; what the budget is split over.
 
-    All are those of the record's entity but for consistency, which is its partition's. The one on the anomaly score moves
-    once a block, and is counted as if it moved with every record.
+    All are those of the record's entity but for consistency, which is its partition's. Those on the anomaly score and on
+    predictions move once a block, and are counted as if they moved with every record.
     """
     counts = {source.name.lower(): int(plan.cells.cells[source]) for source in Source}
     counts["anomaly"] += 1
     counts["silence"] = counts["delay"] = counts["consistency"] = 1
+    counts["prediction"] = plan.prediction.cells.fields
     return {name: count for name, count in counts.items() if count}

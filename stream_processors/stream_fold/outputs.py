@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -21,6 +22,7 @@ from feature_store.feature_plan import feature_names
 from feature_store.served_vector import VectorPacker
 from online_model import consistency
 from online_model import evidence_buffer as evidence
+from online_model.prediction_drift import watched_outputs
 from stream_processors.log_fold import Outputs, OutRecord
 from stream_processors.record_columns import RecordColumns
 from stream_processors.stream_fold.entity_rows import name_of
@@ -28,7 +30,7 @@ from stream_processors.stream_fold.fold_kernel import SUMMARY, FoldPlan, RowOutp
 from stream_processors.stream_fold.fold_plan import statistics_per_entity
 from stream_processors.stream_fold.partition_state import Entities
 from stream_processors.stream_fold.partition_words import COUNTER_NAMES, ENTITIES
-from stream_processors.stream_fold.predictions import Predictions
+from stream_processors.stream_fold.predictions import Predicted, Predictions
 from stream_processors.stream_fold.score_text import score_room, write_scores
 
 VECTOR_HEADER = "vector"  # little-endian float64 of the features, in the definition's order
@@ -47,15 +49,16 @@ class OutputWriter:
         self._model = f"{feed.anomaly}/1".encode()
         self._packer = VectorPacker(feed, generation)
         self._numbers = [n.name for n in feed.numbers]
+        self._watched = watched_outputs(feed)
         self._inputs = [feature_names(feed)[at] for at in plan.score_inputs]
         self._evidence: list[OutRecord] = []
 
-    def outputs(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs) -> Outputs:
-        """All records of a folded batch, and the evidence taken since the last call."""
+    def outputs(self, columns: Columns, raw: RawBatch | None, rows: RowOutputs, predicted: Predicted) -> Outputs:
+        """All records of a folded batch with what was predicted of its folded rows, and the evidence taken since the last call."""
         records: dict[str, Sequence[OutRecord]] = {}
         folded = np.flatnonzero(rows.outcome == Outcome.FOLDED)
         if len(folded):
-            records["scores"] = self._scores(columns, rows, folded)
+            records["scores"] = self._scores(columns, rows, folded, predicted)
         if len(folded) < columns.n:
             letters = np.flatnonzero(rows.reason).tolist()
             if letters:
@@ -79,15 +82,15 @@ class OutputWriter:
         """Vectors as they are served."""
         return self._packer.pack(offset, event_time, kafka_time, partial, vectors)
 
-    def _scores(self, columns: Columns, rows: RowOutputs, folded: NDArray[np.int64]) -> RecordColumns:
+    def _scores(self, columns: Columns, rows: RowOutputs, folded: NDArray[np.int64], predicted: Predicted) -> RecordColumns:
         ends = np.zeros(columns.n, np.int64)
         prefix, model = np.frombuffer(self._prefix, np.uint8), np.frombuffer(self._model, np.uint8)
         out = np.empty(score_room(self._prefix, self._model, columns.n, len(columns.entity)), np.uint8)
         used = write_scores(prefix, model, columns, rows, out, ends)
-        vectors = rows.vector[folded].astype("<f8", copy=False)
         values, value_end = out[:used], ends[folded]
-        if (predicted := self._predictions.texts(vectors, columns.entity_hash[folded])) is not None:
-            texts = [value[:-1] + text for value, text in zip(_pieces(values, value_end), predicted, strict=True)]
+        if predicted:
+            ends_of_texts = self._predictions.texts(predicted, columns.entity_hash[folded])
+            texts = [value[:-1] + text for value, text in zip(_pieces(values, value_end), ends_of_texts, strict=True)]
             values, value_end = np.frombuffer(b"".join(texts), np.uint8), np.cumsum([len(text) for text in texts])
         return RecordColumns(
             self._partition,
@@ -98,7 +101,7 @@ class OutputWriter:
             values,
             value_end,
             VECTOR_HEADER,
-            vectors.view(np.uint8).reshape(len(folded), -1),
+            rows.vector[folded].astype("<f8", copy=False).view(np.uint8).reshape(len(folded), -1),
             rows.log_vector[folded] != 0,
         )
 
@@ -137,10 +140,27 @@ class OutputWriter:
                 record = self._summary(offset, n, int(buffer.clock[at]), summaries[summary])
                 summary += 1
             else:
-                record = self._level(offset, n, at, buffer, entities)
-            self._evidence.append(OutRecord(offset, n, 0, str(self._partition).encode(), msgspec.json.encode(record)))
+                slot = int(buffer.slot[at])
+                record = self._level(offset, n, at, buffer, name_of(entities.W, slot).decode() if slot >= 0 else None)
+            self._put_evidence(offset, n, record)
         buffer.used[0] = 0
         counts[2] = 0
+
+    def take_prediction_evidence(self, columns: Columns, buffer: evidence.EvidenceBuffer) -> None:
+        """Empties the buffer, filled once the batch was folded, into records that follow the others of their rows."""
+        if not (used := int(buffer.used[0])):
+            return
+        names, told = _pieces(columns.entity, columns.entity_end), Counter(record.offset for record in self._evidence)
+        for at in range(used):
+            row = int(buffer.row[at])
+            offset = int(columns.offset[row])
+            self._put_evidence(offset, told[offset], self._level(offset, told[offset], at, buffer, names[row].decode()))
+            told[offset] += 1
+        self._evidence.sort(key=lambda record: (record.offset, record.n))
+        buffer.used[0] = 0
+
+    def _put_evidence(self, offset: int, n: int, record: Evidence) -> None:
+        self._evidence.append(OutRecord(offset, n, 0, str(self._partition).encode(), msgspec.json.encode(record)))
 
     def _summary(self, offset: int, n: int, clock: int, words: NDArray[np.int64]) -> Evidence:
         return Evidence(
@@ -153,17 +173,18 @@ class OutputWriter:
             cells={source: per_entity * int(words[ENTITIES]) for source, per_entity in self._cells.items()},
         )
 
-    def _level(self, offset: int, n: int, at: int, buffer: evidence.EvidenceBuffer, entities: Entities) -> Evidence:
+    def _level(self, offset: int, n: int, at: int, buffer: evidence.EvidenceBuffer, entity: str | None) -> Evidence:
         numbers = buffer.numbers[at].tolist()
-        field, slot = int(buffer.field[at]), int(buffer.slot[at])
+        field = int(buffer.field[at])
+        fields = self._watched if buffer.source[at] == evidence.Source.PREDICTION else self._numbers
         return Evidence(
             id=self._id(offset, "evidence", n),
             kind="level",
             partition=self._partition,
             event_time=int(buffer.clock[at]),
             source=evidence.Source(int(buffer.source[at])).name.lower(),  # type: ignore[arg-type]
-            entity=name_of(entities.W, slot).decode() if slot >= 0 else None,
-            field=self._numbers[field] if field >= 0 else None,
+            entity=entity,
+            field=fields[field] if field >= 0 else None,
             log10_e=numbers[evidence.LOG10_E],
             direction=int(numbers[evidence.DIRECTION]) if not math.isnan(numbers[evidence.DIRECTION]) else 0,
             since=_integer(numbers[evidence.SINCE]),

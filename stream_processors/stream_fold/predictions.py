@@ -18,6 +18,7 @@ from online_model.placement import Placement, snapshot_state
 from online_model.predictor import predict
 
 F64 = NDArray[np.float64]
+Predicted = list[tuple[str, F64]]  # (version, (n, outputs)); the champion's first, where there is one
 _UNIT = 2.0**-53
 
 
@@ -58,11 +59,18 @@ class Predictions:
         except StateError:
             return None
 
-    def texts(self, vectors: F64, entity_hashes: NDArray[np.uint64]) -> list[bytes] | None:
-        """What each of n score records says of predictions, as the end of its JSON object; None while nothing is in place."""
-        if not self._models:
-            return None
-        named = [(version, _predict(model, vectors).tolist()) for version, model in self._models]
+    @property
+    def champion(self) -> str | None:
+        """The version whose prediction counts, but for the challenger's share."""
+        return self._champion
+
+    def predict(self, vectors: F64) -> Predicted:
+        """What each version in place predicts of n vectors; none while nothing is in place."""
+        return [(version, _predict(model, vectors)) for version, model in self._models]
+
+    def texts(self, predicted: Predicted, entity_hashes: NDArray[np.uint64]) -> list[bytes]:
+        """What each of n score records says of predictions, as the end of its JSON object."""
+        named = [(version, values.tolist()) for version, values in predicted]
         texts = [[b'"%b":%b' % (version.encode(), msgspec.json.encode(row)) for row in rows] for version, rows in named]
         return [head + b",".join(parts) + b"}}" for head, *parts in zip(self._heads(entity_hashes), *texts, strict=True)]
 

@@ -21,7 +21,7 @@ def test_the_shares_spend_no_more_than_the_budget() -> None:
     assert sum(share.percent for share in SHARES.values()) == 100
     learning = shares(Feed("f", entity="e", time="t", fields=[Number("x")], target=Regression("y")))
     assert sum(share.percent for share in learning.values()) == 100
-    assert set(learning) == {*SHARES, "concept"}
+    assert set(learning) == {*SHARES, "concept", "prediction", "skew"}
     assert all(share.percent > 0 and share.reason for share in SHARES.values())
 
 
