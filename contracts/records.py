@@ -205,7 +205,7 @@ class Arrival(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"
 class Decision(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="decision"):
     """`<feed>.examples`: a person promotes, rolls back, or splits traffic."""
 
-    id: str
+    id: str  # <feed>/0/people/<when>/decision/<of who>
     action: Literal["promote", "rollback", "split"]
     version: str = ""
     share: float = 0.0  # split: of entities, by hash, that the version serves
@@ -242,10 +242,13 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind
 
 
 class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="rollout"):
-    """`<feed>.models`: what serves and what runs beside it from here on; only the learner writes it."""
+    """`<feed>.models`: what serves and what runs beside it from here on; only the learner writes it.
 
-    id: str
-    stage: Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back", "revision"]  # of `version`
+    ``refused``: a person's decision that cannot be carried out; `why` says why not, and nothing has changed.
+    """
+
+    id: str  # of the offset of the examples that it follows from; of a person's decision, that of the Decision
+    stage: Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back", "revision", "refused"]  # of `version`
     version: str
     champion: str | None  # after this record, with its revision
     challenger: str | None  # runs beside the champion; after a promotion the champion before, which can come back

@@ -30,9 +30,13 @@ def metrics(feed: Feed, joined: Joined) -> dict[str, Any]:
     served = joined.predicted()
     if not served.entity:
         return {}
-    measure = _of_classes if isinstance(feed.target, Classification) else _of_numbers
     named = {"served": served.prediction, "last value": served.last, "mean of the hour": served.hour}
-    return {name: measure(served.value, prediction) for name, prediction in named.items()}
+    return {name: measures(feed, served.value, prediction) for name, prediction in named.items()}
+
+
+def measures(feed: Feed, value: F64, prediction: F64) -> dict[str, Any]:
+    """Of truths and predictions (n, outputs); rows whose prediction is NaN are left out."""
+    return _of_classes(value, prediction) if isinstance(feed.target, Classification) else _of_numbers(value, prediction)
 
 
 def _of_numbers(value: F64, prediction: F64) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.definition import Feed, Number, Regression
 from contracts.errors import StateError
-from contracts.records import Arrival, Evidence, Example, RetrainRequest, Rollout, Snapshot
+from contracts.records import Arrival, Decision, Evidence, Example, RetrainRequest, Rollout, Snapshot
 from feature_store.feature_plan import feature_names
 from online_model.learner import FIRST_EXAMPLES, Learner
 
@@ -90,6 +90,29 @@ def test_a_changed_relation_is_evidence_and_an_unchanged_one_is_not() -> None:
     assert evidence[-1][1].log10_e > 5.0
     assert evidence[-1][1].since_offset is not None
     assert abs(evidence[-1][1].since_offset - 9_000) < 600
+
+
+def test_a_decision_is_answered_at_its_offset_and_one_sent_twice_is_taken_once() -> None:
+    """Its rollout bears the decision's offset, who, when and why; the repeat of a rollback would have ended the next trial as well."""
+    learner = Learner(feed("frozen"), 1)
+    for offset, version in enumerate(("v1", "v2")):
+        learner.take(offset, arrival(version))
+    decided = [
+        Decision(id="f/0/people/7/decision/1", action="promote", version="v1", by="ada", when=7, why="audit"),
+        Decision(id="f/0/people/8/decision/1", action="rollback", by="ada", when=8, why="worse"),
+    ]
+    said = [learner.take(offset, record) for offset, record in enumerate([decided[0], decided[0], decided[1], decided[1]], 2)]
+    assert [len(records) for records in said] == [2, 0, 1, 0]
+    rejected, promoted = (rollout for _, rollout in said[0])
+    assert isinstance(rejected, Rollout) and isinstance(promoted, Rollout)
+    assert (rejected.stage, rejected.version, rejected.champion) == ("rejected", "v2", "v1")
+    assert (promoted.id, promoted.by, promoted.when, promoted.why) == ("f/1/examples/2/rollout/1", "ada", 7, "audit")
+    ((_, refused),) = said[2]
+    assert isinstance(refused, Rollout)
+    assert (refused.stage, refused.champion, refused.when) == ("refused", "v1", 8)
+    again = Learner(feed("frozen"), 1)
+    again.restore(learner.to_parts())
+    assert again.take(9, decided[1]) == []
 
 
 def test_parts_that_are_none_are_refused() -> None:

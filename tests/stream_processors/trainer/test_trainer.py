@@ -30,13 +30,14 @@ class MortalLogs(FeedLogs):
         super().__init__(feed, servers.kafka)
         self.before, self.after, self.written = before, after, 0
 
-    def append(self, kind: str, value: bytes) -> None:
+    def append(self, kind: str, value: bytes) -> int:
         if self.written == self.before:
             raise Killed
-        super().append(kind, value)
+        offset = super().append(kind, value)
         self.written += 1
         if self.written - 1 == self.after:
             raise Killed
+        return offset
 
 
 class Shown:
