@@ -37,8 +37,8 @@ def compare(feed: Feed, snapshots: dict[str, Snapshot], examples: Iterable[Examp
     found["versions"] = {name: part | {"metrics": {}} for name, part in made.items()}
     if not len(values):
         return found
-    for name, prediction in ((first, one), (second, other)):
-        found["versions"][name]["metrics"] = measures(feed, values, prediction) | {"mean_loss": float(losses[:, name == second].mean())}
+    for name, prediction, own in ((first, one, losses[:, 0]), (second, other, losses[:, 1])):
+        found["versions"][name]["metrics"] = measures(feed, values, prediction) | {"mean_loss": float(own.mean())}
     state = paired_test.new_paired_test()
     paired_test.update_many(state, losses[:, 0].copy(), losses[:, 1].copy(), paired_test.LEVEL)
     paired = paired_test.compare(state)
