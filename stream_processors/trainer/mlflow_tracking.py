@@ -22,7 +22,7 @@ from training.search import Trained, environment
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 REQUEST, VERSION = "streamgauge.request", "streamgauge.version"  # tags by which a run is found again after a restart
-CHALLENGER = "challenger"
+CHAMPION, CHALLENGER = "champion", "challenger"  # aliases
 REQUIREMENTS = ["onnx", "onnxruntime>=1.20", "numpy"]  # of a registered model; left to MLflow, it would load the model to find out
 
 
@@ -94,6 +94,34 @@ class MlflowTracking:
                 self._mlflow.log_artifacts(directory, "held_out")
             self._register(feed, snapshot)
 
+    def follow(self, feed: Feed, champion: Snapshot | None, challenger: Snapshot | None) -> bool:
+        """The aliases `champion` and `challenger` name these versions, and are removed where there is none.
+
+        A version that learns online is not in MLflow, so an alias for it is removed as well; nothing is written that is right already.
+
+        Returns:
+            Whether every trained version of the two is registered; another call is needed where not.
+        """
+        wanted = {CHAMPION: champion, CHALLENGER: challenger}
+        trained = {alias: snapshot for alias, snapshot in wanted.items() if snapshot is not None and snapshot.request is not None}
+        found = self._client.search_registered_models(f"name = '{feed.name}'")
+        if not found:
+            return not trained
+        registered = self._registered(feed)
+        aliases = self._client.get_registered_model(feed.name).aliases
+        for alias in wanted:
+            version = registered.get((trained[alias].version, trained[alias].request)) if alias in trained else None
+            if version is not None and str(aliases.get(alias)) != version:
+                self._client.set_registered_model_alias(feed.name, alias, version)
+            elif version is None and alias in aliases:
+                self._client.delete_registered_model_alias(feed.name, alias)
+        return all((snapshot.version, snapshot.request) in registered for snapshot in trained.values())
+
+    def _registered(self, feed: Feed) -> dict[tuple[str | None, str | None], str]:
+        """(version, request) -> MLflow's number of it."""
+        known = self._client.search_model_versions(f"name = '{feed.name}'")
+        return {(version.tags.get(VERSION), version.tags.get(REQUEST)): str(version.version) for version in known}
+
     def _experiment(self, feed: Feed) -> str:
         name = f"streamgauge/{feed.name}"
         found = self._client.get_experiment_by_name(name)
@@ -103,10 +131,9 @@ class MlflowTracking:
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-        for known in self._client.search_model_versions(f"name = '{feed.name}'"):
-            if known.tags.get(VERSION) == snapshot.version and known.tags.get(REQUEST) == snapshot.request:
-                self._client.set_registered_model_alias(feed.name, CHALLENGER, known.version)
-                return
+        if number := self._registered(feed).get((snapshot.version, snapshot.request)):
+            self._client.set_registered_model_alias(feed.name, CHALLENGER, number)
+            return
         predictor = predictor_from_bytes(base64.b64decode(snapshot.state), len(snapshot.features), snapshot.outputs)
         data = export_onnx(predictor, len(snapshot.features), card_metadata(feed, snapshot))
         card = model_card(feed, snapshot, check_onnx(data, predictor, len(snapshot.features)))

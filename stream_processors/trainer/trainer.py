@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
@@ -21,7 +20,8 @@ from contracts.records import Answer, Arrival, Decision, Example, RetrainRequest
 from stream_processors.models_log import Models
 from stream_processors.trainer.logs import FeedLogs
 from stream_processors.trainer.policy import MAX_EXAMPLES, MOST_STARTS, TRIED, Finished, final_answer, refusal
-from training.search import Trained, train
+from stream_processors.trainer.tracking import Tracking
+from training.search import train
 from training.snapshot import make_snapshot
 from training.training_set import EXAMPLES, TooLittle, training_set
 
@@ -36,13 +36,6 @@ def dates_a_concept(value: bytes) -> bool:
         return EXAMPLES in msgspec.json.decode(value, type=RetrainRequest).from_offset
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
-
-
-class Tracking(Protocol):
-    """Where runs are shown; never what is true."""
-
-    def record(self, snapshot: Snapshot, trained: Trained, request: RetrainRequest, examples: tuple[int, int]) -> None:
-        """Shows a version, its candidates and its request; once, however often it is called."""
 
 
 class Trainer:

@@ -154,7 +154,10 @@ def test_who_makes_way_for_a_decision_is_named_and_a_version_that_waited_is_not_
     while state.stage == "shadow":
         run(state, BETTER, 1, seed=state.pairs)
     assert state.arrive("v3") == []
-    assert [(change.stage, change.version) for change in state.decide(decision("promote", "v3"))] == [("rejected", "v2"), ("champion", "v3")]
+    assert [(change.stage, change.version) for change in state.decide(decision("promote", "v3"))] == [
+        ("rejected", "v2"),
+        ("champion", "v3"),
+    ]
     assert [(change.stage, change.version) for change in state.decide(decision("rollback"))] == [("rolled_back", "v3")]
     assert (state.stage, state.champion, state.challenger) == ("idle", "v1", None)
 

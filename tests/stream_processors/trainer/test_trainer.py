@@ -52,6 +52,9 @@ class Shown:
             raise Killed
         self.versions.append(snapshot.version)
 
+    def follow(self, feed: Feed, champion: Snapshot | None, challenger: Snapshot | None) -> bool:
+        return True
+
 
 def live(logs: FeedLogs, requests: list[bytes], shown: Shown, first: int = 0) -> None:
     """One process: reads all requests from the log's beginning and does what each asks for, one after the other."""

@@ -205,7 +205,9 @@ def test_two_versions_are_compared_on_the_record(bench: Bench, said: dict[str, D
     assert bench.models("compare", "v1", "v7").err == "Error: feed 'kilns' has no version 'v7'; it has v1, v2\n"
 
 
-def test_a_version_that_is_none_and_a_reason_that_is_missing_are_told_before_anything_is_written(bench: Bench, said: dict[str, Done]) -> None:
+def test_a_version_that_is_none_and_a_reason_that_is_missing_are_told_before_anything_is_written(
+    bench: Bench, said: dict[str, Done]
+) -> None:
     """A mistyped version, a revision, a share that is none, no reason: nothing is put on the record."""
     before = len(topic(bench.feed, bench.servers, "examples"))
     assert bench.models("promote", "v9", "--why", "x").err == "Error: feed 'kilns' has no version 'v9'; it has v1, v2\n"
