@@ -5,12 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import msgspec
 import pytest
 
 from contracts.definition import Feed
 from contracts.records import DatasetPin, RetrainRequest, Rollout, Snapshot
+from feature_store.feature_columns import feature_names
+from online_model.river_predictor import RiverPredictor
 from stream_processors.trainer import aliases
 from stream_processors.trainer.aliases import Aliases
 from stream_processors.trainer.mlflow_tracking import MlflowTracking
@@ -156,3 +159,16 @@ def test_an_mlflow_that_fails_is_asked_again(shown: Shown, monkeypatch: pytest.M
     work(follower)
     work(follower)
     assert shown.aliases() == {"champion": "v1"}
+
+
+def test_a_version_of_rivers_is_registered_as_the_record_that_workers_load(shown: Shown) -> None:
+    """It has no ONNX form; the registered version holds the snapshot itself, and its tag says of which family it is."""
+    model = RiverPredictor("river.linear_model.LinearRegression", feature_names(shown.feed), 1)
+    family, state = model.snapshot()
+    shown.trained = shown.trained._replace(family=family, state=state)
+    shown.register("v1")
+    assert shown.aliases() == {"challenger": "v1"}
+    (version,) = shown.tracking._client.search_model_versions(f"name = '{shown.feed.name}'")
+    assert version.tags["streamgauge.family"] == family
+    held = Path(unquote(urlparse(version.source).path)) / "snapshot.json"
+    assert msgspec.json.decode(held.read_bytes(), type=Snapshot) == shown.snapshot("v1")
