@@ -163,8 +163,9 @@ class Label(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`<feed>.labels`: truth from a process or a person, keyed by entity where there is one.
 
     A *truth* has a `value` and names its events: by `score`, by `entity` and `event_time`, or by `entity` and the
-    interval event_time ≤ t < `until`. A *tag* names events the same way (or an `incident`) and has `tags` alone. A *verdict*
-    has an `incident` and a `verdict`. Times are ISO 8601 or epoch, as in events.
+    interval event_time ≤ t < `until`. A *tag* names events the same way (or an `incident`) and has `tags` without a value. A
+    *verdict* confirms or dismisses an `incident`, or says of an entity and interval in which nothing was raised that it was
+    fine, or that something was missed; it may have tags as well. Times are ISO 8601 or epoch, as in events.
     """
 
     score: str | None = None  # a score's id
@@ -174,9 +175,17 @@ class Label(msgspec.Struct, kw_only=True, omit_defaults=True):
     value: float | str | None = None  # a number, or a class
     tags: list[str] = []
     incident: str | None = None
-    verdict: Literal["confirm", "dismiss"] | None = None
+    verdict: Literal["confirm", "dismiss", "fine", "missed"] | None = None
     by: str = ""  # who says so
     note: str = ""
+
+
+class Remark(msgspec.Struct, kw_only=True):
+    """`<feed>.remarks`: a verdict or a tag as it stood on `<feed>.labels`, which may hold millions of truths beside it."""
+
+    id: str  # of the label's offset: <feed>/<generation>/labels-<partition>/<offset>/remark/0
+    when: int  # the label's Kafka timestamp, µs; −1 where it has none
+    label: Label
 
 
 class Example(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="example"):
@@ -298,6 +307,7 @@ TOPIC_RECORDS: dict[str, Any] = {
     "retrain": RetrainRequest,
     "switches": Switch,
     "labels": Label,
+    "remarks": Remark,
     "examples": Example | Arrival | Decision,
     "models": Snapshot | Rollout | Answer,
 }

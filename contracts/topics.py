@@ -25,14 +25,15 @@ def events_topic(feed: Feed) -> str:
 
 
 def topic_name(feed: Feed, kind: str) -> str:
-    """``<feed>.<kind>`` for scores, dead-letters, evidence, alerts, retrain, switches, labels, examples, models."""
+    """``<feed>.<kind>`` for scores, dead-letters, evidence, alerts, retrain, switches, labels, remarks, examples, models."""
     return events_topic(feed) if kind == "events" else f"{feed.name}.{kind}"
 
 
 def feed_topics(feed: Feed) -> dict[str, Topic]:
-    """Every topic of a feed by kind. `switches` and `models` are kept for ever; derived logs live at least as long as events."""
+    """Every topic of a feed by kind. What people decided is kept for ever; derived logs live at least as long as events."""
     n = feed.partitions
     learning = {
+        "remarks": Topic(f"{feed.name}.remarks", 1, _FOREVER),
         "examples": Topic(f"{feed.name}.examples", 1, _WEEK),
         "models": Topic(f"{feed.name}.models", 1, _FOREVER),
     }
@@ -44,6 +45,7 @@ def feed_topics(feed: Feed) -> dict[str, Topic]:
         "alerts": Topic(f"{feed.name}.alerts", 1, _FOREVER),
         "retrain": Topic(f"{feed.name}.retrain", 1, _FOREVER),
         "switches": Topic(f"{feed.name}.switches", 1, _FOREVER),
-        "labels": Topic(f"{feed.name}.labels", n, _WEEK),  # people's verdicts on incidents too, so there is one without a target
+        # without a target only people write there, and nothing copies what they say
+        "labels": Topic(f"{feed.name}.labels", n, _FOREVER if feed.target is None else _WEEK),
     }
     return topics | learning if feed.target is not None else topics

@@ -3,6 +3,7 @@
 ::
 
     take ── unreadable ─► dead letter
+      ├──── a person's remark ─► handed on
       └──── waits ── plan: which events? ── settle, with the records of their scores ─► examples, or a dead letter
 """
 
@@ -15,8 +16,9 @@ from typing import NamedTuple
 from contracts.definition import Feed
 from contracts.durations import DAY, MINUTE
 from contracts.outcomes import LABEL_HORIZON, LabelOutcome, LabelReason
+from contracts.records import Label
 from stream_processors.archive.score_decoding import ScoreRecord
-from stream_processors.joiner.labels import Remark, read_label
+from stream_processors.joiner.labels import read_label
 from stream_processors.joiner.recorded import Recorded
 from stream_processors.joiner.score_index import Found, Heard, ScoreIndex
 from stream_processors.joiner.told import EventName, Told
@@ -64,11 +66,19 @@ class Refused(NamedTuple):
     reason: LabelReason
 
 
+class Remarked(NamedTuple):
+    """A remark to be handed on."""
+
+    record: LabelRecord
+    label: Label
+
+
 class Settled(NamedTuple):
     """What labels came to, each list in the order in which it is to stand on its topic."""
 
-    examples: list[Joined]
-    letters: list[Refused]
+    examples: Sequence[Joined] = ()
+    letters: Sequence[Refused] = ()
+    remarks: Sequence[Remarked] = ()
 
 
 class Joiner:
@@ -93,13 +103,15 @@ class Joiner:
         for label in waiting:
             self._wait_for(label)
 
-    def take(self, records: Sequence[LabelRecord], now: int = -1) -> list[Refused]:
+    def take(self, records: Sequence[LabelRecord], now: int = -1) -> Settled:
         """Reads labels; all truths wait until `plan` and `settle`. `now`: wall clock in µs, −1 for none."""
-        refused = []
+        refused: list[Refused] = []
+        remarks: list[Remarked] = []
         for record in records:
             read = read_label(self._feed, record.value)
-            if isinstance(read, Remark):
+            if isinstance(read, Label):
                 self.counts["remarks"] += 1
+                remarks.append(Remarked(record, read))
             elif read is None:
                 refused += self._refuse(record, LabelReason.LABEL_UNREADABLE)
             else:
@@ -107,7 +119,7 @@ class Joiner:
                 self.waiting.add(label)
                 self._candidates.add(label.offset)
                 self._wait_for(label)
-        return refused
+        return Settled(letters=refused, remarks=remarks)
 
     def heard(self, heard: Heard) -> None:
         """Some scores were taken into the index."""
@@ -131,20 +143,21 @@ class Joiner:
 
     def settle(self, steps: Sequence[Step], records: Mapping[tuple[int, int], ScoreRecord]) -> Settled:
         """Takes the steps of one `plan`; `records` by partition and position, without those that Kafka no longer has."""
-        settled = Settled([], [])
+        examples: list[Joined] = []
+        letters: list[Refused] = []
         for step in steps:
             label = step.label
             for event in step.events:
                 record = records.get((event.name.partition, event.position))
                 if record is not None:
-                    settled.examples.extend(self._tell(label, event, record))
+                    examples += self._tell(label, event, record)
             if step.events:
                 last = step.events[-1]
                 label.cursor = (last.event_time, last.name.partition, last.name.offset)
                 self.waiting.changed(label)
             if step.ends:
-                settled.letters.extend(self._end(label, step.reason or LabelReason.LABEL_TOO_LATE))
-        return settled
+                letters += self._end(label, step.reason or LabelReason.LABEL_TOO_LATE)
+        return Settled(examples, letters)
 
     def _wait_for(self, label: Waiting) -> None:
         if label.truth.score is None:

@@ -17,10 +17,10 @@ from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.ids import RecordId, parse_id
 from contracts.outcomes import MAX_ORIGINAL_BYTES, LabelReason
-from contracts.records import DeadLetter, Example
+from contracts.records import DeadLetter, Example, Remark
 from contracts.topics import topic_name
 from stream_processors.archive.score_decoding import ScoreRecord
-from stream_processors.joiner.joiner import Joined, Joiner, LabelRecord, Refused, Settled, Step
+from stream_processors.joiner.joiner import Joined, Joiner, LabelRecord, Refused, Remarked, Settled, Step
 from stream_processors.joiner.labels import score_name, value_numbers, value_of_numbers
 from stream_processors.joiner.recorded import Recorded, RecordedExample
 from stream_processors.joiner.score_index import ScoreIndex
@@ -45,13 +45,18 @@ class JoinerFold(LogFold):
         self.prefix = f"{feed.name}/{generation}/{labels_place(partition)}/"
         self._generation = generation
         self._waiting, self._told = WaitingLabels(), Told()
-        self._clock = -1
+        self._remarked: set[int] = set()  # offsets of labels ahead of the fold whose remarks stand there
         self.joiner = Joiner(feed, ScoreIndex(), self._waiting, self._told, dict.fromkeys(COUNTS, 0))
 
     @property
     def waiting(self) -> int:
         """Labels that have not ended."""
         return len(self._waiting)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether labels of what the owner before has published have not been accounted for."""
+        return bool(self.joiner.recorded or self._remarked)
 
     def join_with(self, index: ScoreIndex) -> None:
         """The index of the feed's scores, which other places of the feed may share."""
@@ -66,7 +71,7 @@ class JoinerFold(LogFold):
                 batch.offset.tolist(), batch.kafka_time.tolist(), keys, batch.key_null, values, batch.value_null, strict=True
             )
         ]
-        return self._outputs(Settled([], self.joiner.take(records, self.now)))
+        return self._outputs(self.joiner.take(records, self.now))
 
     def plan(self, limit: int) -> list[Step]:
         """The next steps; see `Joiner.plan`."""
@@ -76,7 +81,7 @@ class JoinerFold(LogFold):
         """What the steps come to."""
         return self._outputs(self.joiner.settle(steps, records))
 
-    def recall(self, examples: Sequence[bytes], letters: Sequence[bytes], next_offset: int) -> None:
+    def recall(self, examples: Sequence[bytes], letters: Sequence[bytes], remarks: Sequence[bytes], next_offset: int) -> None:
         """Values of records that stand on the topics behind the checkpoint's outputs, in their order; others' are passed over.
 
         `next_offset`: where the fold goes on.
@@ -86,6 +91,9 @@ class JoinerFold(LogFold):
             [letter for value in letters if (letter := self._recorded_letter(value))],
             lambda offset, n: offset < next_offset and all(n < label.examples for label in self._waiting.get([offset])),
         )
+
+        own = (parse_id(name) for name in map(_id_of_remark, remarks) if name.startswith(self.prefix))
+        self._remarked = {name.offset for name in own if name.offset >= next_offset}
 
     def clock(self) -> tuple[int, float]:
         """Greatest event time of the scores; the step is of no use here."""
@@ -127,8 +135,18 @@ class JoinerFold(LogFold):
         return {CHUNK: msgspec.msgpack.encode((counts, self._told.count, self._told.floor))}
 
     def _outputs(self, settled: Settled) -> Outputs:
-        records = {"examples": list(map(self._example, settled.examples)), "dead-letters": list(map(self._letter, settled.letters))}
+        records = {
+            "examples": list(map(self._example, settled.examples)),
+            "dead-letters": list(map(self._letter, settled.letters)),
+            "remarks": [self._remark(item) for item in settled.remarks if item.record.offset not in self._remarked],
+        }
+        self._remarked -= {item.record.offset for item in settled.remarks}
         return Outputs({kind: items for kind, items in records.items() if items})
+
+    def _remark(self, remarked: Remarked) -> OutRecord:
+        offset, kafka_time, key, _ = remarked.record
+        remark = Remark(id=self._id(offset, "remark", 0), when=kafka_time, label=remarked.label)
+        return OutRecord(offset, 0, 0, key, msgspec.json.encode(remark))
 
     def _example(self, joined: Joined) -> OutRecord:
         score = joined.record.score
@@ -192,6 +210,13 @@ class JoinerFold(LogFold):
         except msgspec.MsgspecError:
             return None
         return (found.offset, LabelReason[found.reason.upper()]) if found.id.startswith(self.prefix) else None
+
+
+def _id_of_remark(value: bytes) -> str:
+    try:
+        return msgspec.json.decode(value, type=Remark).id
+    except msgspec.MsgspecError:
+        return ""
 
 
 def labels_place(partition: int) -> str:

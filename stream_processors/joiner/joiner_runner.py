@@ -93,8 +93,8 @@ class JoinerRunner(PartitionRunner):
                 found[kind] += [record.value for record in records if self.joiner.prefix.encode() in (record.value or b"")]
             self._tails[topic, partition] = start
             self._publisher.ends[topic, partition] = end
-        self.joiner.recall(found["examples"], found["dead-letters"], self.progress.next_offset)
+        self.joiner.recall(found["examples"], found["dead-letters"], found["remarks"], self.progress.next_offset)
 
     def _output_ends(self) -> dict[tuple[str, int], int]:
         """While labels of what was found there have not ended, the next owner looks from where this one did."""
-        return self._publisher.ends | (self._tails if self.joiner.joiner.recorded else {})
+        return self._publisher.ends | (self._tails if self.joiner.recorded else {})

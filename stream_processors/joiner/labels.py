@@ -1,4 +1,4 @@
-"""What a record of `<feed>.labels` says: a truth about some events, something that is about none, or nothing readable."""
+"""What a record of `<feed>.labels` says: a truth that a model learns from, a remark of a person, or nothing readable."""
 
 from __future__ import annotations
 
@@ -34,14 +34,11 @@ class Truth(NamedTuple):
     until: int | None = None  # end of an interval, itself not in it
 
 
-class Remark(NamedTuple):
-    """A tag or a verdict: nothing that a model learns from."""
+def read_label(feed: Feed, value: bytes | None) -> Truth | Label | None:
+    """A truth, or the label itself where that is a remark: a tag or a verdict.
 
-    incident: str | None
-
-
-def read_label(feed: Feed, value: bytes | None) -> Truth | Remark | None:
-    """What a label says; None where it cannot be read: no such JSON, no event named, or a value that does not fit the target."""
+    None where it cannot be read: no such JSON, nothing named that it could be about, or a value that does not fit the target.
+    """
     if value is None or len(value) > MAX_VALUE_BYTES:
         return None
     try:
@@ -49,7 +46,7 @@ def read_label(feed: Feed, value: bytes | None) -> Truth | Remark | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if label.value is None:
-        return Remark(label.incident) if label.tags or label.verdict else None
+        return label if _is_remark(feed, label) else None
     number = told_value(feed, label.value)
     if number is None:
         return None
@@ -57,6 +54,17 @@ def read_label(feed: Feed, value: bytes | None) -> Truth | Remark | None:
         name = _score_name(feed, label.score)
         return None if name is None else Truth(number, name)
     return _by_time(feed, label, number)
+
+
+def times_of(feed: Feed, label: Label) -> tuple[int, int] | None:
+    """[start, end) in µs of the events that a label names by entity and time; None where it names none that can be read."""
+    start = parse_event_time(label.event_time, feed.time_unit)
+    if not label.entity or len(label.entity.encode()) > MAX_ENTITY_BYTES or start is None:
+        return None
+    if label.until is None:
+        return start, start + 1
+    until = parse_event_time(label.until, feed.time_unit)
+    return None if until is None or until <= start else (start, until)
 
 
 def told_value(feed: Feed, value: float | str) -> float | None:
@@ -99,10 +107,17 @@ def _score_name(feed: Feed, text: str) -> ScoreName | None:
 
 
 def _by_time(feed: Feed, label: Label, number: float) -> Truth | None:
-    start = parse_event_time(label.event_time, feed.time_unit)
-    if not label.entity or len(label.entity.encode()) > MAX_ENTITY_BYTES or start is None:
+    times = times_of(feed, label)
+    if times is None or label.entity is None:
         return None
-    if label.until is None:
-        return Truth(number, None, label.entity, start)
-    until = parse_event_time(label.until, feed.time_unit)
-    return None if until is None or until <= start else Truth(number, None, label.entity, start, until)
+    return Truth(number, None, label.entity, times[0], None if label.until is None else times[1])
+
+
+def _is_remark(feed: Feed, label: Label) -> bool:
+    if label.verdict in ("confirm", "dismiss"):
+        return bool(label.incident)
+    if label.verdict is not None:
+        return label.until is not None and times_of(feed, label) is not None
+    if label.score is not None:
+        return bool(label.tags) and _score_name(feed, label.score) is not None
+    return bool(label.tags) and (bool(label.incident) or times_of(feed, label) is not None)

@@ -38,7 +38,7 @@ class Place(NamedTuple):
         if self.log == "events":
             kinds = {"scores": self.partition, "dead-letters": self.partition, "evidence": 0}
         elif self.log == "labels":
-            kinds = {"examples": 0, "dead-letters": self.partition}
+            kinds = {"examples": 0, "dead-letters": self.partition, "remarks": 0}
         elif self.log == "examples":
             kinds = {"models": 0, "evidence": 0, "retrain": 0}
         else:

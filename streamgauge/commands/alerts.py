@@ -44,4 +44,4 @@ def _line(alert: Alert) -> str:
 
     status = click.style(f"{alert.status:8}", fg=COLOURS[alert.status])
     why = f" ({alert.reason})" if alert.reason else ""
-    return f"{format_event_time(alert.event_time)}  {status} {alert.severity:6} {alert.kind:11} {alert.sentence}{why}"
+    return f"{format_event_time(alert.event_time)}  {status} {alert.severity:6} {alert.kind:11} {alert.sentence}{why} [{alert.incident}]"

@@ -1,4 +1,4 @@
-"""``streamgauge metrics PLANT``: how good predictions were on the labels that came, and where they were not."""
+"""``streamgauge metrics PLANT``: how good predictions were on the labels that came, and alarms by what people say of them."""
 
 from __future__ import annotations
 
@@ -11,39 +11,79 @@ import click
 
 from contracts.definition import Classification, Feed
 from contracts.errors import SettingsError
-from streamgauge.commands.options import feed_option, json_option, kafka_option, plant_argument, resolve_one_feed, resolve_servers, say
+from streamgauge.commands.options import (
+    feed_option,
+    json_option,
+    kafka_option,
+    plant_argument,
+    redis_option,
+    resolve_one_feed,
+    resolve_servers,
+    say,
+)
 
 if TYPE_CHECKING:
+    from contracts.records import Remark
+    from contracts.settings import KafkaSettings
     from streamgauge.metrics.report import Slice
+    from streamgauge.people.raised import Raised
 
 
 @click.command("metrics")
 @plant_argument
 @feed_option
-@click.option("--by", metavar="SLICE", help="Also a table by entity, hour, version, or a category with stated values.")
+@click.option("--by", metavar="SLICE", help="Also a table by entity, hour, version, tag, or a category with stated values.")
 @kafka_option
+@redis_option
 @json_option
-def command(plant: Path, feed_name: str | None, by: str | None, kafka: str | None, as_json: bool) -> None:
-    """Measure the predictions that were served on the labels that have come since, beside what anyone would predict without a model."""
-    from stream_processors.examples_reader import read_examples
+def command(plant: Path, feed_name: str | None, by: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+    """Measure predictions on the labels that have come, beside what anyone would predict without a model; and alarms on verdicts."""
+    from stream_processors.remarks_reader import read_remarks
     from stream_processors.waiting import wait_for_kafka
-    from streamgauge.metrics.joined import join, slice_names, slice_of
-    from streamgauge.metrics.report import metrics, slices
+    from streamgauge.metrics.joined import slice_names
+    from streamgauge.people.on_record import read_entities, read_raised
+    from streamgauge.people.verdicts import people, plain
+    from streamgauge.people.view import show_people
 
-    feed, servers = resolve_one_feed(plant, feed_name), resolve_servers(kafka)
-    if feed.target is None:
+    feed, servers = resolve_one_feed(plant, feed_name), resolve_servers(kafka, redis)
+    if by is not None and feed.target is None:
         raise SettingsError(f"feed '{feed.name}' has no target, so nothing is predicted; write target=Regression(...) in {plant}")
     if by is not None and by not in slice_names(feed):
         raise SettingsError(f"no slice '{by}'; choose from {', '.join(slice_names(feed))}")
     wait_for_kafka(servers.kafka, say=say)
-    joined = join(feed, (example for _, example in read_examples(feed, servers.kafka)))
-    served = joined.predicted()
-    table = slices(served.losses(served.prediction), slice_of(feed, served, by)) if by and served.entity else []
-    found = {"feed": feed.name, "labels": len(joined.entity), "metrics": metrics(feed, joined), "slices": [s._asdict() for s in table]}
+    raised = read_raised(feed, servers)
+    remarks, unreadable = read_remarks(feed, servers.kafka)
+    answered = any(remark.label.verdict in ("fine", "missed") for remark in remarks)  # before that, the store has nothing to tell
+    said = people(feed, remarks, unreadable, raised, read_entities(feed, servers, say) if answered else {})
+    found, table = _predictions(feed, servers.kafka, by, remarks, raised) if feed.target is not None else ({}, [])
     if as_json:
-        click.echo(json.dumps(_plain(found), indent=2))
-    else:
+        click.echo(json.dumps(_plain({"feed": feed.name} | found | {"people": plain(said)}), indent=2))
+        return
+    if feed.target is not None:
         _show(feed, found, by, table)
+    show_people(feed.name, said)
+
+
+def _predictions(
+    feed: Feed, kafka: KafkaSettings, by: str | None, remarks: list[Remark], raised: dict[str, Raised]
+) -> tuple[dict[str, Any], list[Slice]]:
+    """What is told of joined labels, and the table of slices."""
+    from stream_processors.examples_reader import read_examples
+    from streamgauge.metrics.joined import TAG, join, slice_of
+    from streamgauge.metrics.report import FEWEST, metrics, overlapping_slices, slices
+    from streamgauge.metrics.tags import tag_masks
+
+    joined = join(feed, (example for _, example in read_examples(feed, kafka)))
+    served = joined.predicted()
+    table: list[Slice] = []
+    if by == TAG and served.entity:
+        masks = tag_masks(feed, served, remarks, raised)
+        table = overlapping_slices(served.losses(served.prediction), masks)
+        for name in sorted(masks.keys() - {item.name for item in table}):
+            say(f"tag '{name}' is on {masks[name].sum()} labelled and predicted events; fewer than {FEWEST} say nothing")
+    elif by and served.entity:
+        table = slices(served.losses(served.prediction), slice_of(feed, served, by))
+    return {"labels": len(joined.entity), "metrics": metrics(feed, joined), "slices": [s._asdict() for s in table]}, table
 
 
 def _plain(value: Any) -> Any:

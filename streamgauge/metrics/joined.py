@@ -18,12 +18,14 @@ from online_model.baselines import Baselines
 from online_model.losses import loss_of
 
 F64 = NDArray[np.float64]
+TAG = "tag"
 NOBODY = "none"  # the version of what was predicted by nobody
 
 
 class Joined(NamedTuple):
     """n labels, in the order in which their truth came; o outputs."""
 
+    score: list[str]  # its id
     entity: list[str]
     event_time: NDArray[np.int64]  # (n,) µs
     version: list[str]  # without its revision
@@ -40,8 +42,8 @@ class Joined(NamedTuple):
     def predicted(self) -> Joined:
         """Those that a version served a prediction for."""
         at = np.flatnonzero(~np.isnan(self.prediction[:, 0]))
-        entity, version = [self.entity[i] for i in at.tolist()], [self.version[i] for i in at.tolist()]
-        return Joined(entity, self.event_time[at], version, *(column[at] for column in self[3:]))
+        score, entity, version = ([column[i] for i in at.tolist()] for column in (self.score, self.entity, self.version))
+        return Joined(score, entity, self.event_time[at], version, *(column[at] for column in self[4:]))
 
 
 def join(feed: Feed, examples: Iterable[Example]) -> Joined:
@@ -61,6 +63,7 @@ def join(feed: Feed, examples: Iterable[Example]) -> Joined:
     nothing = [float("nan")] * feed.outputs
     width = len(feature_names(feed))
     return Joined(
+        [example.score for example, *_ in found],
         [example.entity for example, *_ in found],
         np.array([example.event_time for example, *_ in found], np.int64),
         [(example.version or NOBODY).partition(".")[0] for example, *_ in found],
@@ -73,12 +76,12 @@ def join(feed: Feed, examples: Iterable[Example]) -> Joined:
 
 
 def slice_names(feed: Feed) -> list[str]:
-    """What joined labels can be sliced by: entity, hour, version, and categories with stated values."""
-    return ["entity", "hour", "version", *(category.name for category in feed.categories if category.values is not None)]
+    """What joined labels can be sliced by: entity, hour, version, what people tagged, and categories with stated values."""
+    return ["entity", "hour", "version", TAG, *(category.name for category in feed.categories if category.values is not None)]
 
 
 def slice_of(feed: Feed, joined: Joined, by: str) -> list[str]:
-    """The slice of each label."""
+    """The slice of each label, of all but tags: an event may have several of those (tags.py)."""
     if by == "entity":
         return joined.entity
     if by == "version":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,10 +87,14 @@ def _of_classes(value: F64, prediction: F64) -> dict[str, Any]:
 
 
 def slices(losses: F64, names: list[str], fewest: int = FEWEST) -> list[Slice]:
-    """Slices of FEWEST labels or more, that of the largest gain first; `losses` (n,) without NaN, `names` (n,)."""
+    """`overlapping_slices` of labels of which each has one; `names` (n,)."""
+    return overlapping_slices(losses, {name: np.array([other == name for other in names]) for name in set(names)}, fewest)
+
+
+def overlapping_slices(losses: F64, masks: Mapping[str, NDArray[np.bool_]], fewest: int = FEWEST) -> list[Slice]:
+    """Slices of FEWEST labels or more, that of the largest gain first; `losses` (n,) without NaN, `masks` (n,) by name."""
     found = []
-    for name in sorted(set(names)):
-        mine = np.array([other == name for other in names])
+    for name, mine in masks.items():
         n = int(mine.sum())
         if n < fewest:
             continue

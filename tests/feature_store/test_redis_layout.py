@@ -14,6 +14,7 @@ from contracts.definition import Feed, Number
 from contracts.errors import Fenced, SettingsError, StateError
 from feature_store.checkpoint import Manifest, decode_manifest, describe_part, encode_manifest
 from feature_store.feature_plan import feature_names
+from feature_store.known_entities import Heard, known_entities
 from feature_store.partition_store import PartitionStore
 from feature_store.readers import FeatureReader
 from feature_store.redis_connection import async_client, sync_client
@@ -145,6 +146,7 @@ def test_the_rights_on_the_page_are_enough_and_no_more(redis_url: str) -> None:
         asyncio.run(work(worker_url))
         with FeatureReader(reader_url, FEED) as reader:
             assert reader.read(["a"]).offset.tolist() == [8]
+        assert known_entities(reader_url, FEED) == {"a": Heard(NOW, NOW)}
         with pytest.raises(SettingsError, match=r"lacks a right.*docs/redis-layout.md"):
             asyncio.run(work(reader_url))
         with pytest.raises(SettingsError, match=r"refused the credentials"):

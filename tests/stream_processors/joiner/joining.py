@@ -45,6 +45,7 @@ class Bench:
         self.scores: dict[tuple[int, int], ScoreRecord] = {}
         self.examples: list[dict[str, Any]] = []
         self.letters: list[dict[str, Any]] = []
+        self.remarks: list[dict[str, Any]] = []
         self.stored: dict[str, bytes] = {}
         self.offset = 0
         self.now = START
@@ -78,6 +79,7 @@ class Bench:
     def keep(self, outputs: Outputs) -> None:
         self.examples += [json.loads(item.value) for item in outputs.records.get("examples", ())]
         self.letters += [json.loads(item.value) for item in outputs.records.get("dead-letters", ())]
+        self.remarks += [json.loads(item.value) for item in outputs.records.get("remarks", ())]
 
     def restart(self) -> None:
         """A checkpoint of what changed is put over the one before, and a new fold goes on from it."""

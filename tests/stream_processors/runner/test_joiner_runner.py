@@ -23,6 +23,7 @@ from contracts.topics import topic_name
 from producers.sender import Sender
 from stream_processors.archive.score_decoding import vector_of
 from stream_processors.joiner.joiner_runner import JoinerRunner
+from stream_processors.remarks_reader import read_remarks
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.status import feed_status
@@ -148,6 +149,8 @@ def test_labels_of_all_kinds_become_examples(servers: Servers) -> None:
                 (6, "label_unreadable", f"{feed.name}.labels"),
                 (5, "label_unmatched", f"{feed.name}.labels"),
             ]
+            (remark,) = (await asyncio.to_thread(read_remarks, feed, servers.kafka)).said
+            assert (remark.label.incident, remark.label.verdict) == ("some incident", "confirm")
             await runner.release()
             status = await feed_status(feed, servers)
             counts = {"joined": 5, "duplicate": 1, "correction": 1, "too_late": 0, "unmatched": 2, "waiting": 0, "remarks": 1}
@@ -204,7 +207,7 @@ def test_joiners_killed_anywhere_repeat_no_example(servers: Servers, seed: int) 
             await join(worker, runner)
             await until(worker, runner, lambda: runner.fold.counters()["waiting"] == 0)
             await runner.release()
-            for kind in ("examples", "dead-letters"):
+            for kind in ("examples", "dead-letters", "remarks"):
                 assert set((await worker.ids(kind)).values()) == {1}, kind
             assert Counter(pairs(await examples(worker))) == Counter(EXPECTED)
             counts = (await feed_status(feed, servers))["labels"]

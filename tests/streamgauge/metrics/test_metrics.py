@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from math import isnan
 
 import numpy as np
 import pytest
 
 from contracts.definition import Category, Classification, Feed, Number, Regression
-from contracts.records import Example
+from contracts.records import Example, Label, Remark
 from feature_store.feature_plan import feature_names
 from streamgauge.metrics.joined import Joined, join, slice_names, slice_of
-from streamgauge.metrics.report import FEWEST, metrics, slices
+from streamgauge.metrics.report import FEWEST, metrics, overlapping_slices, slices
+from streamgauge.metrics.tags import tag_masks
+from streamgauge.people.raised import Raised
 
 HOUR = 3_600_000_000
 FEED = Feed(
@@ -57,7 +60,7 @@ def test_a_correction_replaces_the_value() -> None:
 def test_slices_are_named_by_what_an_event_was() -> None:
     """By entity, by hour of the day, by version, and by a category whose values the definition states."""
     joined = join(FEED, [example(0, 1.0, 1.0), example(25, 1.0, 1.0, entity="b", code=1.0), example(26, 1.0, 1.0, code=15.0)])
-    assert slice_names(FEED) == ["entity", "hour", "version", "mode"]
+    assert slice_names(FEED) == ["entity", "hour", "version", "tag", "mode"]
     assert slice_of(FEED, joined, "entity") == ["a", "b", "a"]
     assert slice_of(FEED, joined, "hour") == ["00:00", "01:00", "02:00"]
     assert slice_of(FEED, joined, "version") == ["v3"] * 3
@@ -81,8 +84,45 @@ def test_classes_have_their_own_metrics() -> None:
     """A sure and right prediction of each class has an accuracy and areas of 1, and the confusion matrix is diagonal."""
     feed = Feed("f", entity="e", time="t", fields=[Number("x")], target=Classification("state", ["ok", "worn"]))
     value = np.array([[1.0, 0.0], [0.0, 1.0]] * 10)
-    joined = Joined(["a"] * 20, np.arange(20), ["v1"] * 20, value, 0.8 * value + 0.1, value, value, np.zeros((20, 1)))
+    joined = Joined([""] * 20, ["a"] * 20, np.arange(20), ["v1"] * 20, value, 0.8 * value + 0.1, value, value, np.zeros((20, 1)))
     found = metrics(feed, joined)["served"]
     assert (found["accuracy"], found["roc_auc"], found["pr_auc"], found["f1"]) == (1.0, 1.0, 1.0, 1.0)
     assert found["confusion"] == [[10, 0], [0, 10]]
     assert found["log_loss"] == pytest.approx(-np.log(0.9))
+
+
+def test_a_tag_is_a_slice() -> None:
+    """On an incident it is on the events of its entity, or of all, while it was open; on an interval, a time or a score on just those.
+    Tags of several people are one, and an event may have several."""
+    joined = join(FEED, [example(i, 1.0, 1.0, entity="ab"[i % 2]) for i in range(10)])
+    raised = {
+        "one": Raised("one", "drift", "a", 2 * HOUR, 5 * HOUR),
+        "all": Raised("all", "drift", None, 3 * HOUR, 4 * HOUR),
+        "open": Raised("open", "drift", "b", 7 * HOUR, None),
+    }
+    labels = [
+        Label(incident="one", tags=["rain", "warm"]),
+        Label(incident="all", tags=["outage"]),
+        Label(incident="open", tags=["open"], verdict="confirm"),
+        Label(incident="gone", tags=["gone"]),
+        Label(entity="a", event_time=6 * HOUR, until=9 * HOUR, tags=["rain"]),
+        Label(entity="b", event_time=9 * HOUR, tags=["rain"]),
+        Label(score="f/1/0/0/score/0", tags=["first"]),
+        Label(incident="one", verdict="confirm"),
+    ]
+    feed = dataclasses.replace(FEED, time_unit="us")
+    found = tag_masks(
+        feed, joined, [Remark(id=f"f/1/labels-0/{i}/remark/0", when=i, label=label) for i, label in enumerate(labels)], raised
+    )
+    assert {tag: np.flatnonzero(mask).tolist() for tag, mask in found.items()} == {
+        "rain": [2, 4, 6, 8, 9],
+        "warm": [2, 4],
+        "outage": [3, 4],
+        "open": [7, 9],
+        "gone": [],
+        "first": [0],
+    }
+    table = overlapping_slices(np.array([1.0, 1.0, 3.0, 1.0, 3.0] + [1.0] * 5), found, fewest=1)
+    warm = next(item for item in table if item.name == "warm")
+    assert (warm.labels, warm.loss, warm.gap, warm.gain) == (2, 3.0, 2.0, pytest.approx(0.4))
+    assert sum(item.labels for item in table) == 12

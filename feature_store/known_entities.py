@@ -1,0 +1,44 @@
+"""Which entities of a feed the store knows, and the event times that it has heard of each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import redis
+
+from contracts.definition import Feed
+from feature_store.readers import FeatureReader
+from feature_store.redis_connection import in_words, sync_client
+from feature_store.redis_layout import DIRECTORY_ENTRY, directory_keys
+
+PORTION = 10_000  # entities of one call: some hundred bytes each
+
+
+class Heard(NamedTuple):
+    """Event times of an entity, µs."""
+
+    first: int  # of the reading with which it entered the directory: its first one, or the newest when the store had forgotten
+    newest: int
+
+
+def known_entities(url: str, feed: Feed) -> dict[str, Heard]:
+    """Entities that have a served vector, by name; one whose vector has expired is left out.
+
+    Raises:
+        ServerUnavailable, SettingsError: Redis does not answer, or refuses.
+    """
+    client = sync_client(url)
+    try:
+        entries = client.hscan_iter(directory_keys(feed.name).entries, count=PORTION)
+        first = {entity.decode(): DIRECTORY_ENTRY.unpack(entry)[2] for entity, entry in entries}
+        reader, names, found = FeatureReader(client, feed), sorted(first), {}
+        for at in range(0, len(names), PORTION):
+            table = reader.read(names[at : at + PORTION], features=[])
+            for name, newest in zip(table.entities, table.event_time.tolist(), strict=True):
+                if newest >= 0:
+                    found[name] = Heard(min(first[name], newest), newest)
+        return found
+    except (redis.RedisError, OSError) as error:
+        raise in_words(error, url) from error
+    finally:
+        client.close()

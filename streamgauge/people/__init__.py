@@ -1,0 +1,1 @@
+"""What people say about incidents and about spans without one, and what follows from it."""

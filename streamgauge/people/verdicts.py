@@ -1,0 +1,137 @@
+"""What people said, set against what was raised: precision of each source of alarms, agreement, recall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from contracts.definition import Feed
+from contracts.durations import DAY
+from contracts.records import Remark
+from feature_store.known_entities import Heard
+from stream_processors.joiner.labels import times_of
+from streamgauge.people.opinions import Opinion, Opinions
+from streamgauge.people.raised import Raised
+from streamgauge.people.recall import Recall, recall_of
+from streamgauge.people.share import Share, share_of
+from streamgauge.people.spans import SPAN, Counted, Span, Spans
+
+PERIOD = 28 * DAY  # that recall speaks of, of event time: longer, and it would tell of sensors and thresholds that are gone
+
+
+class Precision(NamedTuple):
+    """Of one source of alarms."""
+
+    source: str
+    raised: int  # incidents
+    disputed: int
+    confirmed: Share  # of those on which people have settled
+
+
+class Misses(NamedTuple):
+    """Of the spans without an alarm that were drawn and answered."""
+
+    missed: Share
+    disputed: int
+    not_drawn: int  # answered spans that say nothing about the others: not drawn, or something was raised there by now
+    spans: Counted
+    recall: Recall
+
+
+class People(NamedTuple):
+    """Everything that people have said about a feed."""
+
+    sources: list[Precision]  # that of most incidents first
+    agreeing: int  # pairs of people
+    pairs: int
+    misses: Misses | None  # None before the first answer
+    unknown: list[str]  # incidents with a verdict that were never raised
+    unreadable: int
+
+
+class Verdicts:
+    """The opinions in remarks, in their order."""
+
+    def __init__(self, feed: Feed, remarks: Iterable[Remark]) -> None:
+        incidents: list[Opinion[str]] = []
+        spans: list[Opinion[Span]] = []
+        self.odd_spans = 0  # answered, but not one that anybody is asked about
+        for label in (remark.label for remark in remarks):
+            if label.verdict in ("confirm", "dismiss") and label.incident:
+                incidents.append(Opinion(label.incident, label.by, label.verdict == "confirm"))
+            elif label.verdict is not None and (times := times_of(feed, label)) is not None:
+                span = Span(label.entity or "", times[0])
+                if span.start % SPAN or times[1] != span.end:
+                    self.odd_spans += 1
+                else:
+                    spans.append(Opinion(span, label.by, label.verdict == "missed"))
+        self.incidents = Opinions(incidents)
+        self.spans = Opinions(spans)
+
+
+def people(feed: Feed, remarks: Iterable[Remark], unreadable: int, raised: Mapping[str, Raised], entities: Mapping[str, Heard]) -> People:
+    """Precision by source, agreement, and recall over the newest PERIOD since the first answered span."""
+    verdicts = Verdicts(feed, remarks)
+    settled, disputed = verdicts.incidents.settled, verdicts.incidents.disputed
+    sources = [_precision(source, raised, settled, disputed) for source in {incident.source for incident in raised.values()}]
+    pairs = [opinions.agreement for opinions in (verdicts.incidents, verdicts.spans)]
+    return People(
+        sorted(sources, key=lambda item: (-item.raised, item.source)),
+        sum(agreeing for agreeing, _ in pairs),
+        sum(both for _, both in pairs),
+        _misses(verdicts, Spans(feed.name, entities, raised.values()), raised, entities),
+        sorted((settled.keys() | disputed) - raised.keys()),
+        unreadable,
+    )
+
+
+def _precision(source: str, raised: Mapping[str, Raised], settled: Mapping[str, bool], disputed: set[str]) -> Precision:
+    mine = [incident.id for incident in raised.values() if incident.source == source]
+    said = [settled[name] for name in mine if name in settled]
+    return Precision(source, len(mine), sum(name in disputed for name in mine), share_of(sum(said), len(said)))
+
+
+def _misses(verdicts: Verdicts, spans: Spans, raised: Mapping[str, Raised], entities: Mapping[str, Heard]) -> Misses | None:
+    newest = max((heard.newest for heard in entities.values()), default=0)
+    settled = {span: yes for span, yes in verdicts.spans.settled.items() if span.start >= newest - PERIOD}
+    disputed = {span for span in verdicts.spans.disputed if span.start >= newest - PERIOD}
+    drawn = [span for span in settled if spans.is_drawn(span)]
+    if not (settled or disputed or verdicts.odd_spans):
+        return None
+    first = min((span.start for span in drawn), default=newest)
+    counted = spans.count(first)
+    missed = share_of(sum(settled[span] for span in drawn), len(drawn))
+    held = verdicts.incidents.settled
+    of_period = [held[i.id] for i in raised.values() if i.id in held and (i.end is None or i.end >= first)]
+    recall = recall_of(counted, (sum(of_period), len(of_period)), (missed.yes, missed.of))
+    not_drawn = len(settled) - len(drawn) + verdicts.odd_spans
+    return Misses(missed, sum(map(spans.is_drawn, disputed)), not_drawn, counted, recall)
+
+
+def plain(found: People) -> dict[str, Any]:
+    """As JSON values."""
+    misses = found.misses
+    return {
+        "sources": [
+            {"source": item.source, "raised": item.raised, "disputed": item.disputed, "confirmed": item.confirmed.yes}
+            | {"settled": item.confirmed.of, "precision": item.confirmed.share, "low": item.confirmed.low, "high": item.confirmed.high}
+            for item in found.sources
+        ],
+        "agreement": {"pairs": found.pairs, "agreeing": found.agreeing, "rate": found.agreeing / found.pairs if found.pairs else None},
+        "misses": None
+        if misses is None
+        else {
+            "answered": misses.missed.of,
+            "missed": misses.missed.yes,
+            "share": misses.missed.share,
+            "low": misses.missed.low,
+            "high": misses.missed.high,
+            "disputed": misses.disputed,
+            "not_drawn": misses.not_drawn,
+            "spans_with_alarm": misses.spans.raised,
+            "spans_without": misses.spans.quiet,
+            "recall": misses.recall._asdict(),
+        },
+        "unknown_incidents": found.unknown,
+        "unreadable": found.unreadable,
+    }
