@@ -157,6 +157,18 @@ class DatasetPin(msgspec.Struct, kw_only=True):
     generations: dict[str, int]  # partition -> generation
     offsets: dict[str, tuple[int, int]]  # partition -> [first, end)
     revision: int = 0
+    # of a model's own pin alone, so that it leads to the same model; left out elsewhere
+    examples: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET  # offsets [first, end) of `<feed>.examples`
+    left_out: list[LeftOut] | msgspec.UnsetType = msgspec.UNSET  # of those examples
+
+
+class LeftOut(msgspec.Struct, kw_only=True):
+    """A span of event time that is not trained on, first_seen ≤ t ≤ until: people have confirmed its incident."""
+
+    incident: str
+    entity: str | None  # null: of every entity
+    first_seen: int
+    until: int | None  # null: it was open when the data were pinned
 
 
 class Label(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -277,6 +289,7 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind",
     outcome: Literal["started", "trained", "in_progress", "too_soon", "too_little", "failed"]
     version: str | None = None
     examples: tuple[int, int] | None = None  # offsets [first, end) of `<feed>.examples` that are used
+    left_out: list[LeftOut] = []  # of them
     reason: str = ""
 
 

@@ -33,9 +33,10 @@ PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after Kafka failed, one after an
 class TrainerService:
     """Reads the requests from the log's beginning whenever it is given them: offsets of the group are for lag tools only."""
 
-    def __init__(self, feeds: list[Feed], kafka: KafkaSettings, group: str, tracking: Tracking) -> None:
+    def __init__(self, feeds: list[Feed], kafka: KafkaSettings, group: str, tracking: Tracking, with_incidents: bool = False) -> None:
         self._feeds = {topic_name(feed, "retrain"): feed for feed in feeds}
         self._kafka, self._group, self._tracking = kafka, group, tracking
+        self._with_incidents = with_incidents
         self._aliases = Aliases({topic_name(feed, "models"): feed for feed in feeds}, tracking)
         self._trainers: dict[str, Trainer] = {}
         self._waiting: deque[tuple[str, int, bytes]] = deque()  # requests that must not be answered while another is being trained
@@ -88,7 +89,7 @@ class TrainerService:
         self._waiting = deque(item for item in self._waiting if item[0] not in topics)
         for topic in topics:
             if topic in self._feeds:
-                self._trainers[topic] = Trainer(FeedLogs(self._feeds[topic], self._kafka), self._tracking)
+                self._trainers[topic] = Trainer(FeedLogs(self._feeds[topic], self._kafka), self._tracking, self._with_incidents)
 
     def _take(self, topic: str, offset: int, value: bytes) -> None:
         if topic in self._feeds:

@@ -60,7 +60,9 @@ def _origin(part: dict[str, Any]) -> str:
     if pin is None:
         return f"learns from every label; newest revision {part['snapshot']}"
     offsets = ", ".join(f"{place} {first} to {end}" for place, (first, end) in pin["offsets"].items())
-    return f"trained for {part['request']}; events of definition {pin['definition'][:12]}: {offsets or 'none named'}"
+    left_out = f", without {len(pin['left_out'])} confirmed incidents" if pin.get("left_out") else ""
+    examples = f" on examples {pin['examples'][0]} to {pin['examples'][1]}{left_out}" if pin.get("examples") else ""
+    return f"trained for {part['request']}{examples}; events of definition {pin['definition'][:12]}: {offsets or 'none named'}"
 
 
 def _number(value: float | int | None) -> str:
