@@ -109,7 +109,7 @@ def test_people_promote_roll_back_and_split() -> None:
     assert state.decide(decision("rollback")) == [Change("rolled_back", "v2", "audit", "ada", 7)]
     assert state.champion == "v1"
     assert state.decide(decision("split", "v2", 0.5)) == [Change("split", "v2", "audit", "ada", 7)]
-    assert run(state, BETTER, 8_000) == run(state, {"v1": 1.0, "v2": 3.0}, 8_000) == []
+    assert run(state, {"v1": 1.0, "v2": 3.0}, 8_000) == run(state, BETTER, 8_000) == []
     assert (state.stage, state.champion, state.challenger, state.share) == ("split", "v1", "v2", 0.5)
     assert [change.stage for change in state.decide(decision("rollback"))] == ["rolled_back"]
     assert (state.stage, state.champion, state.share) == ("idle", "v1", 0.0)
