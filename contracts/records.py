@@ -157,6 +157,18 @@ class DatasetPin(msgspec.Struct, kw_only=True):
     generations: dict[str, int]  # partition -> generation
     offsets: dict[str, tuple[int, int]]  # partition -> [first, end)
     revision: int = 0
+    # of a model's own pin alone, so that it leads to the same model; left out elsewhere
+    examples: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET  # offsets [first, end) of `<feed>.examples`
+    left_out: list[LeftOut] | msgspec.UnsetType = msgspec.UNSET  # of those examples
+
+
+class LeftOut(msgspec.Struct, kw_only=True):
+    """A span of event time that is not trained on, first_seen ≤ t ≤ until: people have confirmed its incident."""
+
+    incident: str
+    entity: str | None  # null: of every entity
+    first_seen: int
+    until: int | None  # null: it was open when the data were pinned
 
 
 class Label(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -214,7 +226,7 @@ class Arrival(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"
 class Decision(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="decision"):
     """`<feed>.examples`: a person promotes, rolls back, or splits traffic."""
 
-    id: str
+    id: str  # <feed>/0/people/<when>/decision/<of who>
     action: Literal["promote", "rollback", "split"]
     version: str = ""
     share: float = 0.0  # split: of entities, by hash, that the version serves
@@ -251,10 +263,13 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind
 
 
 class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="rollout"):
-    """`<feed>.models`: what serves and what runs beside it from here on; only the learner writes it."""
+    """`<feed>.models`: what serves and what runs beside it from here on; only the learner writes it.
 
-    id: str
-    stage: Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back", "revision"]  # of `version`
+    ``refused``: a person's decision that cannot be carried out; `why` says why not, and nothing has changed.
+    """
+
+    id: str  # of the offset of the examples that it follows from; of a person's decision, that of the Decision
+    stage: Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back", "revision", "refused"]  # of `version`
     version: str
     champion: str | None  # after this record, with its revision
     challenger: str | None  # runs beside the champion; after a promotion the champion before, which can come back
@@ -274,6 +289,7 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind",
     outcome: Literal["started", "trained", "in_progress", "too_soon", "too_little", "failed"]
     version: str | None = None
     examples: tuple[int, int] | None = None  # offsets [first, end) of `<feed>.examples` that are used
+    left_out: list[LeftOut] = []  # of them
     reason: str = ""
 
 

@@ -30,6 +30,7 @@ F64 = NDArray[np.float64]
 ONLINE = "v0"  # the version that learns from every example
 FIRST_EXAMPLES = 1_000  # before a first model is asked for, or asks to be tried: fewer teach nothing that lasts
 REVISION_OFFSETS = 1_000  # of examples between two revisions of the online version: each is a snapshot that every worker loads
+MAX_DECISIONS = 64  # whose ids are known: one that was sent twice, its acknowledgement lost, stands close behind the first
 PARTITION = -1  # of the learner's evidence: the feed as a whole
 
 Output = Snapshot | Rollout | Evidence | RetrainRequest
@@ -43,6 +44,7 @@ class _Wire(msgspec.Struct):
     asked: bool
     sources: dict[str, tuple[int, int]]
     champion: str | None  # that risk and skew are of
+    decisions: list[str]  # ids
 
 
 class Learner:
@@ -58,12 +60,12 @@ class Learner:
     def __init__(self, feed: Feed, generation: int) -> None:
         self.feed, self.generation = feed, generation
         self.rollout = RolloutState()
-        self.baselines = Baselines(feed.outputs, feed.label_delay_us, feed.max_entities)
+        self.baselines = Baselines(feed.outputs, feed.label_delay_us, feed.max_entities * feed.partitions)
         self.risk = risk_test.new_risk_test()
         self.skew = SkewWatch(feed)
         self.model: OnlinePredictor | None = make_online_predictor(feed) if feed.learn == "online" else None
         self._dimension = len(feature_names(feed))
-        self._words = _Wire(0, -1, 0, 0, False, {}, None)
+        self._words = _Wire(0, -1, 0, 0, False, {}, None, [])
         self._offset = 0
         self._numbers: dict[str, int] = {}
 
@@ -78,7 +80,7 @@ class Learner:
         if isinstance(record, Arrival):
             return self._arrive(record.snapshot)
         if isinstance(record, Decision):
-            return self._rolled(self.rollout.decide(record))
+            return self._take_decision(record)
         return self._take_example(record)
 
     def _arrive(self, snapshot: Snapshot) -> list[tuple[str, Output]]:
@@ -88,6 +90,12 @@ class Learner:
             return [("models", self._rollout("rejected", snapshot.version, why))]
         self.skew.arrive(snapshot, (self.rollout.champion, self.rollout.challenger))
         return self._rolled(self.rollout.arrive(snapshot.version))
+
+    def _take_decision(self, decision: Decision) -> list[tuple[str, Output]]:
+        if decision.id in self._words.decisions:
+            return []
+        self._words.decisions = [*self._words.decisions, decision.id][-MAX_DECISIONS:]
+        return self._rolled(self.rollout.decide(decision))
 
     def _take_example(self, example: Example) -> list[tuple[str, Output]]:
         value = np.array(example.value)

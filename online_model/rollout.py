@@ -23,11 +23,12 @@ from online_model import paired_test
 
 F64 = NDArray[np.float64]
 Stage = Literal["idle", "shadow", "canary", "watch", "split"]
-Told = Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back"]
+Told = Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back", "refused"]
 
 CANARY_SHARE = 0.1  # of entities: enough to be noticed by people, few enough to be no incident
 CANARY_LABELS = 500  # pairs for which a canary must hold its ground; what breaks only in service shows by then
 MOST_LABELS = 100_000  # of a trial: who has not shown an advantage by then has none that matters, and another may have
+KNOWN_TOLD = 8  # in the answer to a name that is none; more would bury the sentence
 MAX_KNOWN = 256  # versions that a person can name; older ones are forgotten
 RECENT = 4_096  # labels of a watch after which a second test begins anew: one that has seen a long good time takes a sudden change for
 # noise of long memory, and lays stakes that small that a champion twice as bad as the one before stays for 40,000 labels
@@ -85,10 +86,13 @@ class RolloutState:
         if self.stage == "shadow":
             assert self.challenger is not None
             return [Change("rejected", self.challenger, f"{version} is newer, and nothing was shown yet"), *self._try(version)]
-        if self.stage == "idle" or (self.stage == "watch" and self.pairs >= CANARY_LABELS):
+        if self._is_free():
             return self._try(version)
         passed, self._waiting = self._waiting, version
         return [Change("rejected", passed, f"{version} is newer")] if passed else []
+
+    def _is_free(self) -> bool:
+        return self.stage == "idle" or (self.stage == "watch" and self.pairs >= CANARY_LABELS)
 
     def _try(self, version: str) -> list[Change]:
         self._enter("shadow", version, 0.0)
@@ -153,7 +157,7 @@ class RolloutState:
     def _in_watch(self) -> list[Change]:
         found = next((name for name in ("reverse", "recent") if self._decided(name)), None)
         if found is None:
-            return []
+            return self._next()
         worse, self.champion = self.champion or "", self.challenger
         return self._end(Change("rolled_back", worse, f"worse than {self.champion}, which serves again{self._by_how_much(found)}"))
 
@@ -172,34 +176,56 @@ class RolloutState:
         return [change, *self._next()]
 
     def _next(self) -> list[Change]:
-        """The version that waits is tried where nothing else goes on."""
-        if self._waiting is None or self.stage != "idle":
+        """The version that waits is tried where nothing else goes on, and a new champion has been watched for as long as a canary is."""
+        if self._waiting is None or not self._is_free():
             return []
         version, self._waiting = self._waiting, None
         return self._try(version)
 
     def decide(self, decision: Decision) -> list[Change]:
-        """What a person says; nothing where it cannot be done: an unknown version, or nothing to go back to."""
+        """What a person says: carried out, or refused with the reason; always answered. A split is ended by people alone."""
         by, when, why = decision.by or "unknown", decision.when, decision.why or "by hand"
+        if refusal := self._refusal(decision):
+            return [Change("refused", decision.version or self.champion or "", refusal, by, when)]
         if decision.action == "rollback":
             return self._decide_rollback(why, by, when)
-        if decision.version not in self._known or decision.version == self.champion:
-            return []
+        passed = self._make_way(decision.version)
         if decision.action == "promote":
             self.challenger = decision.version
-            return self._promote(why, by, when)
-        if self.champion is None or not 0.0 < decision.share <= 1.0:
-            return []
+            return [*passed, *self._promote(why, by, when)]
         self._enter("split", decision.version, decision.share)
-        return [Change("split", decision.version, why, by, when)]
+        return [*passed, Change("split", decision.version, why, by, when)]
+
+    def _refusal(self, decision: Decision) -> str:
+        """Why a decision cannot be carried out; "" where it can."""
+        version = decision.version
+        if decision.action == "rollback":
+            kept = self.challenger is not None
+            return "" if kept else "nothing is on trial, and no champion before is kept; promote the version that is to serve"
+        if version not in self._known:
+            return f"no version '{version}' has asked to be tried; known: {', '.join(self._known[-KNOWN_TOLD:]) or 'none yet'}"
+        if version == self.champion:
+            return f"{version} is the champion already"
+        if decision.action == "split" and self.champion is None:
+            return f"there is no champion to split with; promote {version}"
+        if decision.action == "split" and not 0.0 < decision.share < 1.0:
+            return f"a share of {decision.share:g} is no split; write one between 0 and 1"
+        return ""
+
+    def _make_way(self, version: str) -> list[Change]:
+        """Takes `version` out of the queue; what else was on trial is rejected by name, so that no version is lost."""
+        if self._waiting == version:
+            self._waiting = None
+        if self.stage not in ("shadow", "canary", "split") or self.challenger in (None, version):
+            return []
+        return [Change("rejected", self.challenger or "", f"{version} was put in place by hand")]
 
     def _decide_rollback(self, why: str, by: str, when: int | None) -> list[Change]:
-        if self.challenger is None or self.champion is None:
-            return []
-        worse = self.challenger
+        told: Told = "rejected" if self.stage == "shadow" else "rolled_back"  # a shadow has served nobody
+        worse = self.challenger or ""
         if self.stage == "watch":
-            worse, self.champion = self.champion, self.challenger
-        return self._end(Change("rolled_back", worse, why, by, when))
+            worse, self.champion = self.champion or "", self.challenger
+        return self._end(Change(told, worse, why, by, when))
 
     def to_bytes(self) -> bytes:
         """The same state, the same bytes."""

@@ -17,7 +17,7 @@ COMMANDS = {
     "up": "Start a local broker and store, and with a plant all its workers.",
     "worker": "Fold a plant's feeds: features, scores, evidence, alerts.",
     "trainer": "Train a model for every retrain request.",
-    "models": "List the versions of the prediction models; export one.",
+    "models": "List and compare the prediction models' versions; promote, roll back, split, export.",
     "archive": "Write the history to Parquet.",
     "simulate": "Send made-up events, with faults where asked.",
     "replay": "Send the rows of files as events.",

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from online_model.online_predictor import COMPILED
 from online_model.predictor import IDENTITY, LEAF, LOGISTIC, SOFTMAX, Predictor
+from online_model.predictor_bytes import predictor_to_bytes
 from training.bins import Bins
 from training.design import REACH, Design, fit_design
 from training.selection import select_columns
@@ -30,13 +32,15 @@ class Candidate(NamedTuple):
     """The settings of one way to train."""
 
     window: Literal["all", "changed"] = "all"  # the rows to train on: all, or those since the change
-    family: Literal["linear", "boosting"] = "linear"
+    family: Literal["linear", "boosting", "relearnt"] = "linear"  # relearnt: the feed's online model (training/relearnt.py)
     strength: float = 1.0  # linear: of the ridge penalty; boosting: leaves a tree
     selection: str = "all"  # one of training/selection.py
     weighted: bool = False  # each class weighs as much as any other
 
     def parameters(self) -> dict[str, str]:
         """As snapshots and MLflow show them."""
+        if self.family == "relearnt":
+            return {"window": self.window, "family": self.family}
         strength = {"linear": "penalty", "boosting": "leaves"}[self.family]
         shown = {"window": self.window, "family": self.family, strength: f"{self.strength:g}", "selection": self.selection}
         return shown | ({"class_weights": "balanced"} if self.weighted else {})
@@ -67,6 +71,10 @@ class Fitted(NamedTuple):
         full[:, self.present] = raw
         odds = np.exp(full - full.max(axis=1, keepdims=True))
         return odds / odds.sum(axis=1, keepdims=True)
+
+    def served(self) -> tuple[str, bytes]:
+        """(family, state) as a Snapshot carries them."""
+        return COMPILED, predictor_to_bytes(self.predictor())
 
     def predictor(self) -> Predictor:
         """The same model in the compiled form."""

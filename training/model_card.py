@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from contracts.definition import Classification, Feed
 from contracts.records import Snapshot
 from training.onnx_export import CHECKED
@@ -48,6 +50,9 @@ def model_card(feed: Feed, snapshot: Snapshot, difference: float) -> str:
         lines.append(f"- nine tenths of the held-out errors lie within ±{snapshot.half_width:.6g}")
     if pin is not None:
         lines.append(f"- data: events up to offsets {', '.join(f'{p}: {end}' for p, (_, end) in sorted(pin.offsets.items()))}")
+        if pin.examples and pin.left_out is not msgspec.UNSET:
+            left_out = f"; spans of {len(pin.left_out)} confirmed incidents left out" if pin.left_out else ""
+            lines.append(f"- trained on examples {pin.examples[0]} to {pin.examples[1]}{left_out}")
     lines += ["", "## Held-out metrics", "", "| metric | value |", "|---|---|"]
     lines += [f"| {name} | {value:.6g} |" for name, value in snapshot.metrics.items()]
     lines += ["", "## Parameters", "", "| parameter | value |", "|---|---|"]

@@ -9,13 +9,11 @@ from crc32c import crc32c
 from contracts.definition import Feed
 from contracts.records import DatasetPin, Snapshot
 from feature_store.feature_columns import feature_names
-from online_model.predictor_bytes import predictor_to_bytes
 from training.search import Trained
 
 
 def make_snapshot(feed: Feed, trained: Trained, version: str, record_id: str, request: str, pin: DatasetPin) -> Snapshot:
     """The version, named and checksummed; equal inputs give equal records."""
-    state = predictor_to_bytes(trained.predictor)
     return Snapshot(
         id=record_id,
         version=version,
@@ -23,8 +21,8 @@ def make_snapshot(feed: Feed, trained: Trained, version: str, record_id: str, re
         definition=feed.hash,
         features=list(feature_names(feed)),
         outputs=feed.outputs,
-        state=base64.b64encode(state).decode(),
-        crc32c=crc32c(state),
+        state=base64.b64encode(trained.state).decode(),
+        crc32c=crc32c(trained.state),
         half_width=trained.half_width,
         reference=trained.reference,
         request=request,

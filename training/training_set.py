@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from contracts.definition import Feed
 from contracts.errors import StreamgaugeError
 from contracts.ids import parse_id
-from contracts.records import Example
+from contracts.records import Example, LeftOut
 from feature_store.feature_columns import feature_names
 
 F64 = NDArray[np.float64]
@@ -35,16 +35,21 @@ class TrainingSet(NamedTuple):
     changed_from: int  # row of the first example of the changed data; 0 where no change is known
 
 
-def training_set(feed: Feed, examples: Iterable[tuple[int, Example]], from_offset: dict[str, int]) -> TrainingSet:
+def training_set(
+    feed: Feed, examples: Iterable[tuple[int, Example]], from_offset: dict[str, int], left_out: Sequence[LeftOut] = ()
+) -> TrainingSet:
     """The set of (offset, example) in the order of the log.
 
     A correction replaces what was told before of the same event. Examples whose vector or truth does not fit the definition, or is
-    no number, are left out. `from_offset` dates a change as a retrain request does: partition of the events, or EXAMPLES, to the
-    first offset that it touches.
+    no number, are left out, and so are those in a span of `left_out`. `from_offset` dates a change as a retrain request does:
+    partition of the events, or EXAMPLES, to the first offset that it touches.
     """
     dimension = len(feature_names(feed))
     rows: dict[str, tuple[int, int, F64, list[float]]] = {}
+    spans = _spans(left_out)
     for offset, example in examples:
+        if any(first <= example.event_time <= until for key in (None, example.entity) for first, until in spans.get(key, ())):
+            continue
         vector = _vector(example.vector)
         if len(vector) == dimension and len(example.value) == feed.outputs and bool(np.all(np.isfinite(example.value))):
             rows[example.score] = (example.event_time, offset, vector, example.value)
@@ -59,6 +64,14 @@ def training_set(feed: Feed, examples: Iterable[tuple[int, Example]], from_offse
         times,
         int(np.searchsorted(times, min(changed))) if changed else 0,
     )
+
+
+def _spans(left_out: Sequence[LeftOut]) -> dict[str | None, list[tuple[int, float]]]:
+    """Entity (None: every one) -> spans of event time, both ends in them."""
+    found: dict[str | None, list[tuple[int, float]]] = {}
+    for span in left_out:
+        found.setdefault(span.entity, []).append((span.first_seen, float("inf") if span.until is None else span.until))
+    return found
 
 
 def _vector(text: str) -> F64:

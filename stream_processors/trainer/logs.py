@@ -68,8 +68,22 @@ class FeedLogs:
         finally:
             consumer.close()
 
-    def append(self, kind: str, value: bytes) -> None:
-        """Puts one record at the end of a log; acknowledged by all replicas when this returns.
+    def follow(self, kind: str, first: int, until: float) -> Iterator[Record | None]:
+        """Committed records from `first` on as they come, and None after each look, until `until` on the monotonic clock."""
+        place = TopicPartition(topic_name(self.feed, kind), 0)
+        consumer = self._consumer()
+        try:
+            consumer.assign([place])
+            consumer.seek(place, first)
+            while time.monotonic() < until:
+                for record in consumer.poll(200).get(place, []):
+                    yield Record(record.offset, record.value or b"")
+                yield None
+        finally:
+            consumer.close()
+
+    def append(self, kind: str, value: bytes) -> int:
+        """Puts one record at the end of a log, and returns its offset; acknowledged by all replicas when this returns.
 
         Raises:
             ServerUnavailable: it was not acknowledged.
@@ -78,7 +92,8 @@ class FeedLogs:
             **self.kafka.client_options(), acks="all", enable_idempotence=False, max_in_flight_requests_per_connection=1
         )  # a repeat after a lost acknowledgement has the same id, and readers drop it
         try:
-            producer.send(topic_name(self.feed, kind), key=self.feed.name.encode(), value=value, partition=0).get(SEND_SECONDS)
+            sent = producer.send(topic_name(self.feed, kind), key=self.feed.name.encode(), value=value, partition=0)
+            return int(sent.get(SEND_SECONDS).offset)
         except KafkaError as error:
             raise ServerUnavailable(f"{topic_name(self.feed, kind)}: Kafka did not take a record ({error})") from error
         finally:

@@ -14,6 +14,7 @@ import numpy as np
 from contracts.definition import Feed
 from contracts.errors import SettingsError
 from contracts.records import RetrainRequest, Snapshot
+from online_model.online_predictor import COMPILED
 from online_model.predictor_bytes import predictor_from_bytes
 from stream_processors.trainer.held_out_plots import save_plots
 from training.model_card import card_metadata, model_card
@@ -22,7 +23,8 @@ from training.search import Trained, environment
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 REQUEST, VERSION = "streamgauge.request", "streamgauge.version"  # tags by which a run is found again after a restart
-CHALLENGER = "challenger"
+FAMILY = "streamgauge.family"  # tag that says how a registered version is read
+CHAMPION, CHALLENGER = "champion", "challenger"  # aliases
 REQUIREMENTS = ["onnx", "onnxruntime>=1.20", "numpy"]  # of a registered model; left to MLflow, it would load the model to find out
 
 
@@ -94,25 +96,61 @@ class MlflowTracking:
                 self._mlflow.log_artifacts(directory, "held_out")
             self._register(feed, snapshot)
 
+    def follow(self, feed: Feed, champion: Snapshot | None, challenger: Snapshot | None) -> bool:
+        """The aliases `champion` and `challenger` name these versions, and are removed where there is none.
+
+        A version that learns online is not in MLflow, so an alias for it is removed as well; nothing is written that is right already.
+
+        Returns:
+            Whether every trained version of the two is registered; another call is needed where not.
+        """
+        wanted = {CHAMPION: champion, CHALLENGER: challenger}
+        trained = {alias: snapshot for alias, snapshot in wanted.items() if snapshot is not None and snapshot.request is not None}
+        found = self._client.search_registered_models(f"name = '{feed.name}'")
+        if not found:
+            return not trained
+        registered = self._registered(feed)
+        aliases = self._client.get_registered_model(feed.name).aliases
+        for alias in wanted:
+            version = registered.get((trained[alias].version, trained[alias].request)) if alias in trained else None
+            if version is not None and str(aliases.get(alias)) != version:
+                self._client.set_registered_model_alias(feed.name, alias, version)
+            elif version is None and alias in aliases:
+                self._client.delete_registered_model_alias(feed.name, alias)
+        return all((snapshot.version, snapshot.request) in registered for snapshot in trained.values())
+
+    def _registered(self, feed: Feed) -> dict[tuple[str | None, str | None], str]:
+        """(version, request) -> MLflow's number of it."""
+        known = self._client.search_model_versions(f"name = '{feed.name}'")
+        return {(version.tags.get(VERSION), version.tags.get(REQUEST)): str(version.version) for version in known}
+
     def _experiment(self, feed: Feed) -> str:
         name = f"streamgauge/{feed.name}"
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name, self._artifacts))
 
     def _register(self, feed: Feed, snapshot: Snapshot) -> None:
+        if number := self._registered(feed).get((snapshot.version, snapshot.request)):
+            self._client.set_registered_model_alias(feed.name, CHALLENGER, number)
+            return
+        source, model_id = self._log_onnx(feed, snapshot) if snapshot.family == COMPILED else self._log_state(snapshot)
+        if not self._client.search_registered_models(f"name = '{feed.name}'"):
+            self._client.create_registered_model(feed.name)
+        run = self._mlflow.active_run().info.run_id
+        tags = {VERSION: snapshot.version, REQUEST: snapshot.request or "", FAMILY: snapshot.family}
+        version = self._client.create_model_version(feed.name, source, run, tags=tags, model_id=model_id)
+        self._client.set_registered_model_alias(feed.name, CHALLENGER, version.version)
+
+    def _log_onnx(self, feed: Feed, snapshot: Snapshot) -> tuple[str, str | None]:
+        """(URI, MLflow's id) of the model as ONNX with its signature; its card beside it."""
+        import onnx
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-        for known in self._client.search_model_versions(f"name = '{feed.name}'"):
-            if known.tags.get(VERSION) == snapshot.version and known.tags.get(REQUEST) == snapshot.request:
-                self._client.set_registered_model_alias(feed.name, CHALLENGER, known.version)
-                return
         predictor = predictor_from_bytes(base64.b64decode(snapshot.state), len(snapshot.features), snapshot.outputs)
         data = export_onnx(predictor, len(snapshot.features), card_metadata(feed, snapshot))
         card = model_card(feed, snapshot, check_onnx(data, predictor, len(snapshot.features)))
         self._mlflow.log_text(card, "model_card.md")
-        import onnx
-
         kind = np.dtype(np.float64)
         signature = ModelSignature(
             Schema([TensorSpec(kind, (-1, len(snapshot.features)), "vector")]),
@@ -121,9 +159,9 @@ class MlflowTracking:
         logged = self._mlflow.onnx.log_model(
             onnx.load_from_string(data), name="model", signature=signature, pip_requirements=REQUIREMENTS, save_as_external_data=False
         )
-        if not self._client.search_registered_models(f"name = '{feed.name}'"):
-            self._client.create_registered_model(feed.name)
-        run = self._mlflow.active_run().info.run_id
-        tags = {VERSION: snapshot.version, REQUEST: snapshot.request or ""}
-        version = self._client.create_model_version(feed.name, logged.model_uri, run, tags=tags, model_id=logged.model_id)
-        self._client.set_registered_model_alias(feed.name, CHALLENGER, version.version)
+        return logged.model_uri, logged.model_id
+
+    def _log_state(self, snapshot: Snapshot) -> tuple[str, str | None]:
+        """The URI of a model of river's, which has no ONNX form: the snapshot's record, as workers load it."""
+        self._mlflow.log_text(msgspec.json.encode(snapshot).decode(), "model/snapshot.json")
+        return self._mlflow.get_artifact_uri("model"), None

@@ -10,19 +10,20 @@ stands already is not done again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 
 from contracts.errors import ServerUnavailable, StreamgaugeError
 from contracts.ids import RecordId
-from contracts.records import Answer, Arrival, Decision, Example, RetrainRequest, Snapshot
+from contracts.records import Answer, Arrival, Decision, Example, LeftOut, RetrainRequest, Snapshot
 from stream_processors.models_log import Models
+from stream_processors.trainer.left_out import read_confirmed_spans
 from stream_processors.trainer.logs import FeedLogs
 from stream_processors.trainer.policy import MAX_EXAMPLES, MOST_STARTS, TRIED, Finished, asked_by_learner, final_answer, refusal
-from training.search import LEAST_ROWS, Trained, held_out_split, train
+from stream_processors.trainer.tracking import Tracking
+from training.search import LEAST_ROWS, held_out_split, train
 from training.snapshot import make_snapshot
 from training.training_set import EXAMPLES, TooLittle, training_set
 
@@ -31,18 +32,12 @@ _EXAMPLES = msgspec.json.Decoder(Example | Arrival | Decision)
 Job = Callable[[], None]
 
 
-class Tracking(Protocol):
-    """Where runs are shown; never what is true."""
-
-    def record(self, snapshot: Snapshot, trained: Trained, request: RetrainRequest, examples: tuple[int, int]) -> None:
-        """Shows a version, its candidates and its request; once, however often it is called."""
-
-
 class Trainer:
     """Answers the requests of one feed. `answer` is called in the order of the log; jobs are run one at a time, in their order."""
 
-    def __init__(self, logs: FeedLogs, tracking: Tracking) -> None:
+    def __init__(self, logs: FeedLogs, tracking: Tracking, with_incidents: bool = False) -> None:
         self.logs, self.feed, self.tracking = logs, logs.feed, tracking
+        self.with_incidents = with_incidents
         self.models = Models()
         self._next = 0  # offset of the models
         self._requests: dict[str, RetrainRequest] = {}  # in the order of the log
@@ -110,12 +105,14 @@ class Trainer:
             if refused:
                 self._put(offset, request, refused[0], reason=refused[1])
                 return None
-            self._put(offset, request, "started", examples=(first, end))
+            left_out = [] if self.with_incidents else read_confirmed_spans(self.feed, self.logs.kafka, request)
+            self._put(offset, request, "started", examples=(first, end), left_out=left_out)
         elif len(started) >= MOST_STARTS:
             self._put(offset, request, "failed", reason=f"begun {len(started)} times and never ended; see the trainer's log")
             return None
         else:
-            self._put(offset, request, "started", examples=started[0].examples, reason="begun again")
+            first_start = started[0]
+            self._put(offset, request, "started", examples=first_start.examples, reason="begun again", left_out=first_start.left_out)
         return lambda: self._run(offset, request)
 
     def _finished(self) -> list[Finished]:
@@ -131,9 +128,10 @@ class Trainer:
         if final_answer(self.models.answers[request.id]):
             return
         # of two trainers that began at once the first on the log decides for both
-        chosen = next(a.examples for a in self.models.answers[request.id] if a.outcome == "started" and a.examples)
+        started = next(a for a in self.models.answers[request.id] if a.outcome == "started" and a.examples)
+        assert started.examples is not None
         try:
-            self._train(offset, request, chosen)
+            self._train(offset, request, started.examples, started.left_out)
         except TooLittle as error:
             self._put(offset, request, "too_little", reason=str(error))
         except ServerUnavailable:
@@ -144,14 +142,15 @@ class Trainer:
             log.exception("%s: training for %s failed", self.feed.name, request.id)
             self._put(offset, request, "failed", reason=f"{type(error).__name__}: {error}")
 
-    def _train(self, offset: int, request: RetrainRequest, chosen: tuple[int, int]) -> None:
+    def _train(self, offset: int, request: RetrainRequest, chosen: tuple[int, int], left_out: list[LeftOut]) -> None:
         version = f"v{offset + 1}"
-        log.info("%s: training %s on examples %d to %d", self.feed.name, version, *chosen)
-        trained = train(self.feed, training_set(self.feed, self._examples(chosen), request.from_offset))
+        log.info("%s: training %s on examples %d to %d without %d confirmed incidents", self.feed.name, version, *chosen, len(left_out))
+        trained = train(self.feed, training_set(self.feed, self._examples(chosen), request.from_offset, left_out))
         self.refresh()
         snapshot = self.models.snapshots.get(version)
         if snapshot is None:
-            snapshot = make_snapshot(self.feed, trained, version, self._id(offset, "snapshot"), request.id, request.pin)
+            pin = msgspec.structs.replace(request.pin, examples=chosen, left_out=left_out)
+            snapshot = make_snapshot(self.feed, trained, version, self._id(offset, "snapshot"), request.id, pin)
             self._append("models", snapshot)
         if not self._has_arrived(version, chosen[0]):
             arrival = Arrival(id=self._id(offset, "arrival"), version=version, request=request.id, snapshot=snapshot)
@@ -193,6 +192,7 @@ class Trainer:
         version: str | None = None,
         examples: tuple[int, int] | None = None,
         reason: str = "",
+        left_out: Sequence[LeftOut] = (),
     ) -> None:
         self.refresh()
         answers = self.models.answers.get(request.id, [])
@@ -204,6 +204,7 @@ class Trainer:
             outcome=outcome,  # type: ignore[arg-type]
             version=version,
             examples=examples,
+            left_out=list(left_out),
             reason=reason,
         )
         self._append("models", answer)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contracts.definition import Feed
     from contracts.records import Label
     from contracts.settings import Servers
-    from streamgauge.people.raised import Raised
+    from online_model.raised import Raised
 
 OF_INCIDENTS, OF_SPANS = ("confirm", "dismiss"), ("fine", "missed")
 USAGE = (

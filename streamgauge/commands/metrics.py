@@ -25,8 +25,8 @@ from streamgauge.commands.options import (
 if TYPE_CHECKING:
     from contracts.records import Remark
     from contracts.settings import KafkaSettings
+    from online_model.raised import Raised
     from streamgauge.metrics.report import Slice
-    from streamgauge.people.raised import Raised
 
 
 @click.command("metrics")

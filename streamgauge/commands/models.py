@@ -1,10 +1,10 @@
-"""``streamgauge models PLANT list | export VERSION``: versions of the prediction models, and one of them as a file."""
+"""``streamgauge models PLANT …``: versions of the prediction models side by side, put in place by hand, and as files."""
 
 from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from contracts.definition import Feed
     from stream_processors.models_log import Models
 
+Action = Literal["promote", "rollback", "split"]
+
 
 @click.group("models")
 @plant_argument
 @click.pass_context
 def command(ctx: click.Context, plant: Path) -> None:
-    """Show the versions that stand on a feed's models topic, or export one."""
+    """Show the versions of a feed's models, compare two, put one in place by hand, or export one."""
     ctx.obj = plant
 
 
@@ -29,19 +31,120 @@ def command(ctx: click.Context, plant: Path) -> None:
 @json_option
 @click.pass_obj
 def list_versions(plant: Path, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
-    """Versions, oldest first, with their held-out metrics; and what serves now."""
+    """Versions, oldest first, with their held-out metrics; what serves now; and who has put what in place, when and why."""
     import msgspec
 
+    from streamgauge.models.listing import decisions, versions
+    from streamgauge.models.tables import show_versions
+
     models = _read_models(_feed(plant, feed_name), kafka)
-    for snapshot in models.snapshots.values():
-        if as_json:
-            click.echo(msgspec.json.encode({n: getattr(snapshot, n) for n in ("version", "request", "parameters", "metrics")}).decode())
-        else:
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in snapshot.metrics.items())
-            role = "champion" if models.rollout and models.rollout.champion == snapshot.version else ""
-            click.echo(f"{snapshot.version:10} {role:10} {snapshot.family:10} {shown}")
-    if not models.snapshots:
+    listed = versions(models)
+    if as_json:
+        for version in listed:
+            click.echo(msgspec.json.encode(version).decode())
+    else:
+        show_versions(listed, decisions(models))
+    if not listed:
         say("no version yet")
+
+
+@command.command("compare")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@feed_option
+@kafka_option
+@json_option
+@click.pass_obj
+def compare_versions(plant: Path, first: str, second: str, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
+    """Compare what A and B predicted on the same events whose labels have come, and what each was trained on."""
+    import msgspec
+
+    from stream_processors.examples_reader import read_examples
+    from streamgauge.models.comparison import compare
+    from streamgauge.models.tables import show_comparison
+
+    feed = _feed(plant, feed_name)
+    snapshots = _read_models(feed, kafka).snapshots
+    found = compare(feed, snapshots, (example for _, example in read_examples(feed, resolve_servers(kafka).kafka)), first, second)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        show_comparison(found, first, second)
+
+
+_by_option = click.option("--by", metavar="NAME", help="Who decides (default: the login name).")
+_why_option = click.option("--why", metavar="TEXT", help="The reason, which stands on the record; asked for where it is left out.")
+
+
+@command.command("promote")
+@click.argument("version")
+@_by_option
+@_why_option
+@feed_option
+@kafka_option
+@json_option
+@click.pass_obj
+def promote(plant: Path, version: str, by: str | None, why: str | None, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
+    """Make VERSION the champion now; the one before stays beside it, and serves again if VERSION turns out worse."""
+    _decide(_feed(plant, feed_name), kafka, "promote", version, 0.0, by, why, as_json)
+
+
+@command.command("rollback")
+@_by_option
+@_why_option
+@feed_option
+@kafka_option
+@json_option
+@click.pass_obj
+def rollback(plant: Path, by: str | None, why: str | None, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
+    """Put the champion before back in place; while a version is on trial or in a split, end that instead."""
+    _decide(_feed(plant, feed_name), kafka, "rollback", "", 0.0, by, why, as_json)
+
+
+@command.command("split")
+@click.argument("version")
+@click.argument("share", type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True))
+@_by_option
+@_why_option
+@feed_option
+@kafka_option
+@json_option
+@click.pass_obj
+def split(
+    plant: Path, version: str, share: float, by: str | None, why: str | None, feed_name: str | None, kafka: str | None, as_json: bool
+) -> None:
+    """Let VERSION serve a SHARE of the entities, such as 0.5, until a person ends it by promote or rollback."""
+    _decide(_feed(plant, feed_name), kafka, "split", version, share, by, why, as_json)
+
+
+def _decide(
+    feed: Feed, kafka: str | None, action: Action, version: str, share: float, by: str | None, why: str | None, as_json: bool
+) -> None:
+    import getpass
+    import sys
+    import time
+
+    import msgspec
+
+    from contracts.records import Decision
+    from stream_processors.trainer.logs import FeedLogs
+    from streamgauge.models.decisions import decide, decision_id, placed
+
+    if why is None and sys.stdin.isatty():
+        why = click.prompt("Why? It stands on the record", err=True)
+    if not why or not why.strip():
+        raise click.UsageError(f"say why with --why TEXT; it stands on the record of what was {_PAST[action]}")
+    models = _read_models(feed, kafka)
+    by, when = by or getpass.getuser(), time.time_ns() // 1_000
+    decision = Decision(id=decision_id(feed.name, by, when), action=action, version=version, share=share, by=by, when=when, why=why.strip())
+    rollout = decide(FeedLogs(feed, resolve_servers(kafka).kafka), models, decision, say)
+    if as_json:
+        click.echo(msgspec.json.encode(rollout).decode())
+    else:
+        click.echo(f"{feed.name}: {rollout.version} {rollout.stage.replace('_', ' ')} by {rollout.by}; {placed(rollout)}")
+
+
+_PAST = {"promote": "promoted", "rollback": "rolled back", "split": "split"}
 
 
 @command.command("export")

@@ -23,8 +23,9 @@ WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some
     type=click.Path(path_type=Path),
     help="Where MLflow's SQLite file and artifacts stand (default: mlruns beside PLANT); MLFLOW_TRACKING_URI names a server instead.",
 )
+@click.option("--with-incidents", is_flag=True, help="Also train on spans of incidents that people have confirmed.")
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
-def command(plant: Path, kafka: str | None, runs: Path | None, log_json: bool) -> None:
+def command(plant: Path, kafka: str | None, runs: Path | None, with_incidents: bool, log_json: bool) -> None:
     """Train a model for every retrain request of PLANT's feeds that have a target, until SIGTERM or Ctrl-C."""
     from contracts.errors import SettingsError
     from stream_processors.topics import ensure_topics
@@ -48,5 +49,5 @@ def command(plant: Path, kafka: str | None, runs: Path | None, log_json: bool) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("training for %s on request; runs are shown at %s", ", ".join(feed.name for feed in feeds), tracking.uri)
-    TrainerService(feeds, servers.kafka, f"streamgauge-{plant.stem}-trainer", tracking).run(stop.is_set)
+    TrainerService(feeds, servers.kafka, f"streamgauge-{plant.stem}-trainer", tracking, with_incidents).run(stop.is_set)
     log.info("ended")

@@ -48,7 +48,7 @@ class Joined(NamedTuple):
 
 def join(feed: Feed, examples: Iterable[Example]) -> Joined:
     """One row an event: of corrected labels the last value, of predictions those that were made, baselines as of then."""
-    baselines = Baselines(feed.outputs, feed.label_delay_us, feed.max_entities)
+    baselines = Baselines(feed.outputs, feed.label_delay_us, feed.max_entities * feed.partitions)
     rows: dict[str, tuple[Example, list[float], F64, F64]] = {}
     for example in examples:
         value = np.array(example.value)

@@ -60,6 +60,12 @@ def metrics(feed: Feed, joined: Joined, half_widths: Mapping[str, float] = Mappi
     return found
 
 
+def measures(feed: Feed, value: F64, prediction: F64) -> dict[str, Any]:
+    """Of truths and predictions (n, outputs), each counted alike; rows whose prediction is NaN are left out."""
+    weight: F64 = np.ones(len(value))
+    return _of_classes(value, prediction, weight) if isinstance(feed.target, Classification) else _of_numbers(value, prediction, weight)
+
+
 def _of_numbers(value: F64, prediction: F64, weight: F64) -> dict[str, float]:
     from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from contracts.records import Label, Remark
+from online_model.raised import Raised
 from stream_processors.joiner.labels import times_of
 from streamgauge.metrics.joined import Joined
-from streamgauge.people.raised import Raised
 
 Mask = NDArray[np.bool_]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contracts.definition import Feed
 from contracts.settings import Servers
 from feature_store.known_entities import Heard, known_entities
+from online_model.raised import Raised, raised_incidents
 from stream_processors.alert_reader import read_alerts
 from stream_processors.waiting import Say, wait_for_redis
-from streamgauge.people.raised import Raised, raised_incidents
 
 
 def read_raised(feed: Feed, servers: Servers) -> dict[str, Raised]:

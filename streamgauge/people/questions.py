@@ -8,7 +8,7 @@ from contracts.definition import Feed
 from contracts.durations import WEEK
 from contracts.records import Remark
 from feature_store.known_entities import Heard
-from streamgauge.people.raised import Raised
+from online_model.raised import Raised
 from streamgauge.people.spans import Span, Spans
 from streamgauge.people.verdicts import Verdicts
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from contracts.durations import HOUR
 from feature_store.known_entities import Heard
-from streamgauge.people.raised import Raised
+from online_model.raised import Raised
 
 SPAN = 8 * HOUR  # a shift: somebody was there and can answer for it, and a fault of minutes is not lost in a day
 DRAWN = 4  # spans of each eight hours, up to twice that: some hundred a week, more than people will answer

@@ -9,9 +9,9 @@ from contracts.definition import Feed
 from contracts.durations import DAY
 from contracts.records import Remark
 from feature_store.known_entities import Heard
+from online_model.opinions import Opinion, Opinions
+from online_model.raised import Raised
 from stream_processors.joiner.labels import times_of
-from streamgauge.people.opinions import Opinion, Opinions
-from streamgauge.people.raised import Raised
 from streamgauge.people.recall import Recall, recall_of
 from streamgauge.people.share import Share, share_of
 from streamgauge.people.spans import SPAN, Counted, Span, Spans

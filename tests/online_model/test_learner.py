@@ -117,7 +117,7 @@ def test_a_version_of_another_schema_is_refused_at_once(changed: dict[str, objec
     assert isinstance(record, Rollout)
     assert (record.stage, record.version, record.challenger, record.champion) == ("rejected", "v1", None, None)
     assert record.why.startswith(why)
-    assert learner.take(1, Decision(id="d", action="promote", version="v1")) == []
+    assert [r.stage for _, r in learner.take(1, Decision(id="d", action="promote", version="v1")) if isinstance(r, Rollout)] == ["refused"]
     assert [r.stage for _, r in learner.take(2, arrival("v1")) if isinstance(r, Rollout)] == ["shadow"]
 
 
@@ -198,7 +198,7 @@ def test_a_new_champion_brings_what_its_trial_has_shown() -> None:
     said = learner.take(9_000, Decision(id="d", action="promote", version="v2"))
     told = [(r.source, r.log10_e > 2.0) for _, r in said if isinstance(r, Evidence)]
     assert told == [("skew", False), ("skew", True)]
-    assert learner.take(9_001, Decision(id="d", action="promote", version="v1"))[-1][1].log10_e > 2.0  # type: ignore[union-attr]
+    assert learner.take(9_001, Decision(id="e", action="promote", version="v1"))[-1][1].log10_e > 2.0  # type: ignore[union-attr]
 
 
 def test_evidence_of_the_concept_ends_with_the_champion() -> None:
@@ -227,6 +227,29 @@ def test_a_learner_with_skew_goes_on_from_its_parts() -> None:
     assert any(isinstance(record, Evidence) for _, record in said)
     assert told == said
     assert again.to_parts() == whole.to_parts()
+
+
+def test_a_decision_is_answered_at_its_offset_and_one_sent_twice_is_taken_once() -> None:
+    """Its rollout bears the decision's offset, who, when and why; the repeat of a rollback would have ended the next trial as well."""
+    learner = Learner(feed("frozen"), 1)
+    for offset, version in enumerate(("v1", "v2")):
+        learner.take(offset, arrival(version))
+    decided = [
+        Decision(id="f/0/people/7/decision/1", action="promote", version="v1", by="ada", when=7, why="audit"),
+        Decision(id="f/0/people/8/decision/1", action="rollback", by="ada", when=8, why="worse"),
+    ]
+    said = [learner.take(offset, record) for offset, record in enumerate([decided[0], decided[0], decided[1], decided[1]], 2)]
+    assert [len(records) for records in said] == [2, 0, 1, 0]
+    rejected, promoted = (rollout for _, rollout in said[0])
+    assert isinstance(rejected, Rollout) and isinstance(promoted, Rollout)
+    assert (rejected.stage, rejected.version, rejected.champion) == ("rejected", "v2", "v1")
+    assert (promoted.id, promoted.by, promoted.when, promoted.why) == ("f/1/examples/2/rollout/1", "ada", 7, "audit")
+    ((_, refused),) = said[2]
+    assert isinstance(refused, Rollout)
+    assert (refused.stage, refused.champion, refused.when) == ("refused", "v1", 8)
+    again = Learner(feed("frozen"), 1)
+    again.restore(learner.to_parts())
+    assert again.take(9, decided[1]) == []
 
 
 def test_parts_that_are_none_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -93,19 +95,83 @@ def test_a_newer_version_takes_the_place_in_the_shadow_and_waits_behind_a_canary
     assert state.arrive("v5") == []
 
 
-def test_people_promote_roll_back_and_split() -> None:
-    """By name, with who and why; what cannot be done changes nothing; a split is not ended by the gate."""
+def test_who_waits_behind_a_canary_is_tried_once_the_new_champion_has_been_watched() -> None:
+    """After as many labels of watching as a canary takes, and though no newer version arrives."""
     state = champion()
-    assert state.decide(Decision(id="d", action="promote", version="v9")) == []
-    assert state.decide(Decision(id="d", action="rollback")) == []
     state.arrive("v2")
-    (change,) = state.decide(Decision(id="d", action="promote", version="v2", by="ada", when=7, why="audit"))
-    assert change == Change("champion", "v2", "audit", "ada", 7)
-    (change,) = state.decide(Decision(id="d", action="rollback", by="ada"))
-    assert (change.stage, change.version, state.champion) == ("rolled_back", "v2", "v1")
-    (change,) = state.decide(Decision(id="d", action="split", version="v2", share=0.5))
-    assert (change.stage, state.share) == ("split", 0.5)
-    assert run(state, BETTER, 8_000) == []
+    while state.stage == "shadow":
+        run(state, BETTER, 1, seed=state.pairs)
+    assert state.arrive("v3") == []
+    assert [change.stage for change in run(state, BETTER, CANARY_LABELS)] == ["champion"]
+    assert run(state, BETTER, CANARY_LABELS - 1) == []
+    assert [(change.stage, change.version) for change in run(state, BETTER, 1)] == [("shadow", "v3")]
+
+
+def decision(action: Literal["promote", "rollback", "split"], version: str = "", share: float = 0.0) -> Decision:
+    """What ada says."""
+    return Decision(id="d", action=action, version=version, share=share, by="ada", when=7, why="audit")
+
+
+def test_people_promote_roll_back_and_split() -> None:
+    """By name, with who, when and why; and the gate does not end a split."""
+    state = champion()
+    state.arrive("v2")
+    assert state.decide(decision("promote", "v2")) == [Change("champion", "v2", "audit", "ada", 7)]
+    assert (state.stage, state.champion, state.challenger) == ("watch", "v2", "v1")
+    assert state.decide(decision("rollback")) == [Change("rolled_back", "v2", "audit", "ada", 7)]
+    assert state.champion == "v1"
+    assert state.decide(decision("split", "v2", 0.5)) == [Change("split", "v2", "audit", "ada", 7)]
+    assert run(state, {"v1": 1.0, "v2": 3.0}, 8_000) == run(state, BETTER, 8_000) == []
+    assert (state.stage, state.champion, state.challenger, state.share) == ("split", "v1", "v2", 0.5)
+    assert [change.stage for change in state.decide(decision("rollback"))] == ["rolled_back"]
+    assert (state.stage, state.champion, state.share) == ("idle", "v1", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (decision("promote", "v9"), "no version 'v9' has asked to be tried; known: v1, v2"),
+        (decision("split", "v9", 0.5), "no version 'v9'"),
+        (decision("promote", "v1"), "v1 is the champion already"),
+        (decision("split", "v2", 1.0), "a share of 1 is no split"),
+        (decision("split", "v2", -0.5), "a share of -0.5 is no split"),
+        (decision("rollback"), "nothing is on trial, and no champion before is kept"),
+    ],
+)
+def test_a_decision_that_cannot_be_carried_out_is_refused_with_the_reason(said: Decision, why: str) -> None:
+    """It is answered under the name of who said it, and changes nothing."""
+    state = champion()
+    state.arrive("v2")
+    state.decide(decision("rollback"))
+    before = state.to_bytes()
+    (change,) = state.decide(said)
+    assert change.stage == "refused" and change.why.startswith(why)
+    assert (change.by, change.when) == ("ada", 7)
+    assert state.to_bytes() == before
+
+
+def test_without_a_champion_a_version_is_promoted_and_not_split() -> None:
+    """A person may put the first one in place though it has shown nothing; there is nobody to split with."""
+    state = RolloutState()
+    state.arrive("v1")
+    assert [change.stage for change in state.decide(decision("split", "v1", 0.5))] == ["refused"]
+    assert [change.stage for change in state.decide(decision("promote", "v1"))] == ["champion"]
+    assert (state.stage, state.champion, state.challenger) == ("idle", "v1", None)
+
+
+def test_who_makes_way_for_a_decision_is_named_and_a_version_that_waited_is_not_tried_against_itself() -> None:
+    """v2 is a canary and v3 waits when v3 is promoted: v2 is rejected by name, and later nothing is left to be tried."""
+    state = champion()
+    state.arrive("v2")
+    while state.stage == "shadow":
+        run(state, BETTER, 1, seed=state.pairs)
+    assert state.arrive("v3") == []
+    assert [(change.stage, change.version) for change in state.decide(decision("promote", "v3"))] == [
+        ("rejected", "v2"),
+        ("champion", "v3"),
+    ]
+    assert [(change.stage, change.version) for change in state.decide(decision("rollback"))] == [("rolled_back", "v3")]
+    assert (state.stage, state.champion, state.challenger) == ("idle", "v1", None)
 
 
 def test_stored_in_the_middle_it_goes_on_as_if_it_had_not_been() -> None:

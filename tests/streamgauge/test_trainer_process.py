@@ -6,16 +6,19 @@ import base64
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from kafka import KafkaProducer
 
 from contracts.plant import load_plant
+from contracts.records import Rollout
 from contracts.settings import Servers
 from contracts.topics import topic_name
 from feature_store.feature_columns import feature_names
@@ -50,6 +53,12 @@ def wait_for(what: str, done: Callable[[], bool], trainer: Child) -> None:
         time.sleep(0.05)
 
 
+def aliases(directory: Path) -> dict[str, str]:
+    """Of the registered model, as MLflow's database beside the plant has them."""
+    with sqlite3.connect(directory / "mlruns" / "mlflow.db") as database:
+        return {alias: str(version) for alias, version in database.execute("SELECT alias, version FROM registered_model_aliases")}
+
+
 def test_a_trainer_killed_while_it_trains_is_made_good_and_its_model_leaves_the_house(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +84,11 @@ def test_a_trainer_killed_while_it_trains_is_made_good_and_its_model_leaves_the_
     second = command_child(["trainer", str(plant)], servers, tmp_path, "second")
     try:
         wait_for("the answers", lambda: len(Story(logs).final) == 2, second)
+        for n, stage in enumerate(("shadow", "champion")):
+            champion, challenger = ("v1", None) if stage == "champion" else (None, "v1")
+            told = Rollout(id=f"mills/1/examples/{n}/rollout/0", stage=stage, version="v1", champion=champion, challenger=challenger)  # type: ignore[arg-type]
+            logs.append("models", msgspec.json.encode(told))
+        wait_for("MLflow's aliases", lambda: aliases(tmp_path) == {"champion": "1"}, second)
     finally:
         second.stop()
     story = Story(logs)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -9,10 +10,13 @@ import pytest
 
 from contracts.definition import Feed, Regression
 from contracts.records import DatasetPin
-from online_model.online_predictor import load_snapshot
+from feature_store.feature_columns import feature_names
+from online_model.online_predictor import load_snapshot, make_online_predictor
 from online_model.predictor import predict
 from online_model.predictor_bytes import predictor_from_bytes, predictor_to_bytes
 from tests.training.examples import classification, examples_of, feed_with, regression
+from training.candidate import Candidate
+from training.relearnt import predict_served
 from training.search import mean_loss, train
 from training.snapshot import make_snapshot
 from training.training_set import TooLittle
@@ -22,11 +26,11 @@ def test_the_same_examples_give_the_same_bytes_in_every_process() -> None:
     """Two processes with different hash seeds and numbers of threads, and this one, train the same model byte for byte."""
     script = (
         "import hashlib; from tests.training.examples import *; from training.search import train; "
-        "from online_model.predictor_bytes import predictor_to_bytes as b; f = classification(); "
-        "print(hashlib.sha256(b(train(f, examples_of(f, 900, curved=True)).predictor)).hexdigest())"
+        "f = classification(); "
+        "print(hashlib.sha256(train(f, examples_of(f, 900, changed_from=400, curved=True)).state).hexdigest())"
     )
     feed = classification()
-    here = hashlib.sha256(predictor_to_bytes(train(feed, examples_of(feed, 900, curved=True)).predictor)).hexdigest()
+    here = hashlib.sha256(train(feed, examples_of(feed, 900, changed_from=400, curved=True)).state).hexdigest()
     for seed, threads in (("1", "1"), ("2", "4")):
         import os
 
@@ -48,9 +52,8 @@ def test_what_is_trained_beats_what_anyone_would_guess(feed: Feed, curved: bool)
     assert loss < 0.6 * mean_loss(truths, np.tile(guess, (len(truths), 1)))
     assert trained.parameters["family"] == ("boosting" if curved else "linear")
     assert trained.metrics["conversion_difference"] < 1e-9
-    data = predictor_to_bytes(trained.predictor)
-    again = predictor_from_bytes(data, examples.vectors.shape[1], feed.outputs)
-    np.testing.assert_array_equal(predict(again, examples.vectors), predict(trained.predictor, examples.vectors))
+    again = predictor_from_bytes(trained.state, examples.vectors.shape[1], feed.outputs)
+    assert predictor_to_bytes(again) == trained.state
     if feed.outputs == 1:
         assert trained.half_width is not None
         assert np.mean(np.abs(truths - trained.held_out[1]) <= trained.half_width) == pytest.approx(0.9, abs=0.01)
@@ -64,6 +67,29 @@ def test_a_change_is_learnt_from_what_came_after_it() -> None:
     assert trained.parameters["window"] == "changed"
     assert trained.metrics["mae"] < 0.2
     assert train(feed, examples._replace(changed_from=0)).metrics["mae"] > 3 * trained.metrics["mae"]
+
+
+RELEARNT = Candidate("changed", "relearnt")
+
+
+@pytest.mark.parametrize(
+    ("predictor", "family"), [("linear", "compiled"), ("river.linear_model.LinearRegression", "river.linear_model.LinearRegression")]
+)
+def test_the_online_model_is_learnt_anew_from_the_change_onward(monkeypatch: pytest.MonkeyPatch, predictor: str, family: str) -> None:
+    """It is a candidate where a change is dated, is as good as if the old relation had never been, and is served as it was learnt."""
+    feed = dataclasses.replace(regression(), predictor=predictor)
+    examples = examples_of(feed, 2_000, changed_from=1_000)
+    tried = dict(train(feed, examples, budget=5).tried)
+    assert tried[RELEARNT] < 0.5 * tried[Candidate()]
+    assert RELEARNT not in dict(train(feed, examples._replace(changed_from=0), budget=5).tried)
+    monkeypatch.setattr("training.search.fit", lambda *_: None)  # the others cannot be fitted, so it is the best
+    trained = train(feed, examples)
+    assert (trained.family, trained.parameters["family"], trained.parameters["model"]) == (family, "relearnt", predictor)
+    model = make_online_predictor(feed)
+    for vector, value in zip(examples.vectors[1_000:], examples.values[1_000:], strict=True):
+        model.learn(vector, value)
+    assert trained.state == model.snapshot()[1]
+    assert set(trained.reference) <= set(feature_names(feed))
 
 
 def test_too_few_examples_are_told() -> None:
@@ -89,7 +115,7 @@ def test_a_rare_class_is_weighted_and_its_probability_is_still_its_share() -> No
     trained = train(feed, examples._replace(values=values))
     assert any(tried.candidate.weighted for tried in trained.tried)
     from online_model.online_predictor import design_columns
-    from training.candidate import Candidate, fit
+    from training.candidate import fit
 
     for weighted in (False, True):
         fitted = fit(Candidate(weighted=weighted), examples.vectors, values, *design_columns(feed))
@@ -111,7 +137,9 @@ def test_the_snapshot_is_what_every_reader_loads() -> None:
     state = base64.b64decode(snapshot.state)
     assert crc32c(state) == snapshot.crc32c
     served = load_snapshot(feed, snapshot.family, state)
-    np.testing.assert_array_equal(served.predict(examples.vectors[5]), predict(trained.predictor, examples.vectors[5:6])[0])
+    np.testing.assert_array_equal(
+        served.predict(examples.vectors[5]), predict_served(feed, trained.family, trained.state, examples.vectors[5:6])[0]
+    )
     for reference in snapshot.reference.values():
         assert reference.missing + sum(reference.shares) == pytest.approx(1.0)
         assert len(reference.shares) == len(reference.edges) + 1

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
 import numpy as np
 
-from contracts.records import Example
+from contracts.records import Example, LeftOut
 from feature_store.feature_columns import feature_names
 from tests.training.examples import regression
 from training.training_set import EXAMPLES, training_set
@@ -36,6 +37,20 @@ def test_rows_stand_in_the_order_of_events_and_corrections_replace() -> None:
     assert found.event_times.tolist() == [100, 200, 200]
     assert found.changed_from == 0
     assert training_set(FEED, [], {}).vectors.shape == (0, DIMENSION)
+
+
+def test_spans_that_are_left_out_are_those_of_their_entity_with_both_ends() -> None:
+    """A span of an entity leaves the others alone, one of the whole feed nobody; one that is open has no end."""
+    told = [(offset, msgspec.structs.replace(example(offset, 0.0, 100 * offset), entity="ab"[offset % 2])) for offset in range(10)]
+
+    def kept(entity: str | None, first: int, until: int | None) -> list[int]:
+        span = LeftOut(incident="i", entity=entity, first_seen=first, until=until)
+        return (training_set(FEED, told, {}, [span]).event_times // 100).tolist()
+
+    assert kept("a", 200, 600) == [0, 1, 3, 5, 7, 8, 9]
+    assert kept("b", 200, 600) == [0, 1, 2, 4, 6, 7, 8, 9]
+    assert kept(None, 200, 600) == [0, 1, 7, 8, 9]
+    assert kept(None, 201, None) == [0, 1, 2]
 
 
 def test_a_change_is_dated_by_offsets_of_events_or_of_examples() -> None:

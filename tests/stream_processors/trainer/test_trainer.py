@@ -31,13 +31,14 @@ class MortalLogs(FeedLogs):
         super().__init__(feed, servers.kafka)
         self.before, self.after, self.written = before, after, 0
 
-    def append(self, kind: str, value: bytes) -> None:
+    def append(self, kind: str, value: bytes) -> int:
         if self.written == self.before:
             raise Killed
-        super().append(kind, value)
+        offset = super().append(kind, value)
         self.written += 1
         if self.written - 1 == self.after:
             raise Killed
+        return offset
 
 
 class Shown:
@@ -51,6 +52,9 @@ class Shown:
         if self.kills:
             raise Killed
         self.versions.append(snapshot.version)
+
+    def follow(self, feed: Feed, champion: Snapshot | None, challenger: Snapshot | None) -> bool:
+        return True
 
 
 def live(logs: FeedLogs, requests: list[bytes], shown: Shown, first: int = 0) -> None:

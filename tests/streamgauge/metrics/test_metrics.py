@@ -12,10 +12,10 @@ import pytest
 from contracts.definition import Category, Classification, Feed, Number, Regression
 from contracts.records import Example, Label, Remark
 from feature_store.feature_plan import feature_names
+from online_model.raised import Raised
 from streamgauge.metrics.joined import Joined, join, slice_names, slice_of
 from streamgauge.metrics.report import FEWEST, metrics, overlapping_slices, slices
 from streamgauge.metrics.tags import tag_masks
-from streamgauge.people.raised import Raised
 
 HOUR = 3_600_000_000
 FEED = Feed(

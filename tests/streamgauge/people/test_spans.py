@@ -10,8 +10,8 @@ from contracts.durations import DAY, HOUR, WEEK
 from contracts.event_time import format_event_time
 from contracts.records import Label, Remark
 from feature_store.known_entities import Heard
+from online_model.raised import Raised
 from streamgauge.people.questions import AT_ONCE, questions
-from streamgauge.people.raised import Raised
 from streamgauge.people.recall import recall_of
 from streamgauge.people.spans import SPAN, Counted, Span, Spans
 

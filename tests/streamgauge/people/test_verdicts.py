@@ -7,7 +7,7 @@ import pytest
 
 from contracts.durations import HOUR, MINUTE, WEEK
 from contracts.records import Alert, Label, Remark
-from streamgauge.people.raised import Raised, raised_incidents
+from online_model.raised import Raised, raised_incidents
 from streamgauge.people.spans import SPAN, Span, Spans
 from streamgauge.people.verdicts import PERIOD, people, plain
 from tests.streamgauge.people.test_spans import FEED, FEW, START, answer, incident

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binom, binomtest
 
-from streamgauge.people.opinions import Opinion, Opinions
+from online_model.opinions import Opinion, Opinions
 from streamgauge.people.share import share_of
 
 

@@ -1,0 +1,1 @@
+"""What `streamgauge models` does: versions and what became of them, two of them side by side, decisions of people."""
