@@ -11,7 +11,7 @@ from contracts.definition import Classification, Feed
 from contracts.event_time import format_event_time
 from producers.batch import Batch
 
-EVERY = 5  # readings to a label: a plant measures its target less often than it reads its sensors, and with 1 labels would be half the load
+EVERY = 10  # readings to a label: a plant measures its target less often than it reads its sensors; with 1, labels are half the load
 
 
 class Labels:

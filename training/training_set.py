@@ -15,6 +15,8 @@ from contracts.errors import StreamgaugeError
 from contracts.ids import parse_id
 from contracts.records import Example, LeftOut
 from feature_store.feature_columns import feature_names
+from online_model.losses import loss_of
+from training.onset import onset
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -42,28 +44,44 @@ def training_set(
 
     A correction replaces what was told before of the same event. Examples whose vector or truth does not fit the definition, or is
     no number, are left out, and so are those in a span of `left_out`. `from_offset` dates a change as a retrain request does:
-    partition of the events, or EXAMPLES, to the first offset that it touches.
+    partition of the events, or EXAMPLES, to the first offset that it touches. A change of the examples is dated again by the losses
+    of what was served, in twice the time since that offset (`onset`): a test suspects long before it is sure, and rows of the old
+    relation would spoil what is learnt of the new one.
     """
     dimension = len(feature_names(feed))
-    rows: dict[str, tuple[int, int, F64, list[float]]] = {}
+    rows: dict[str, _Row] = {}
     spans = _spans(left_out)
     for offset, example in examples:
         if any(first <= example.event_time <= until for key in (None, example.entity) for first, until in spans.get(key, ())):
             continue
         vector = _vector(example.vector)
         if len(vector) == dimension and len(example.value) == feed.outputs and bool(np.all(np.isfinite(example.value))):
-            rows[example.score] = (example.event_time, offset, vector, example.value)
-    ordered = sorted(
-        ((time, score, offset, vector, value) for score, (time, offset, vector, value) in rows.items()), key=lambda row: row[:2]
-    )
-    times = np.array([row[0] for row in ordered], np.int64)
-    changed = [time for time, score, offset, _, _ in ordered if _is_changed(score, offset, from_offset)]
+            rows[example.score] = _Row(example.event_time, example.score, offset, vector, example)
+    ordered = sorted(rows.values(), key=lambda row: row[:2])
+    times = np.array([row.time for row in ordered], np.int64)
+    changed = [row.time for row in ordered if _is_changed(row.score, row.offset, from_offset)]
+    first = int(np.searchsorted(times, min(changed))) if changed else 0
     return TrainingSet(
-        np.array([row[3] for row in ordered], np.float64).reshape(len(ordered), dimension),
-        np.array([row[4] for row in ordered], np.float64).reshape(len(ordered), feed.outputs),
+        np.array([row.vector for row in ordered], np.float64).reshape(len(ordered), dimension),
+        np.array([row.example.value for row in ordered], np.float64).reshape(len(ordered), feed.outputs),
         times,
-        int(np.searchsorted(times, min(changed))) if changed else 0,
+        _dated_by_losses(ordered, first) if EXAMPLES in from_offset else first,
     )
+
+
+class _Row(NamedTuple):
+    time: int
+    score: str
+    offset: int
+    vector: F64
+    example: Example
+
+
+def _dated_by_losses(rows: Sequence[_Row], first: int) -> int:
+    start = max(0, 2 * first - len(rows))
+    losses = [loss_of(row.example.value, row.example.predictions.get(row.example.version or "")) for row in rows[start:]]
+    found = onset(np.array(losses))
+    return first if found is None else start + found
 
 
 def _spans(left_out: Sequence[LeftOut]) -> dict[str | None, list[tuple[int, float]]]:

@@ -13,7 +13,7 @@ TRIED = ("trained", "too_little", "failed")  # outcomes of requests whose data w
 MOST_DOUBLINGS = 6  # of the pause after one failure upon another: 64 label delays
 MOST_PAUSE = 86_400_000_000  # µs; longer than a day only where labels take longer
 LEAST_EXAMPLES = 250  # offsets; fewer cannot leave 200 rows to train on beside those held out
-MAX_EXAMPLES = 20_000  # the newest are used: some 20 s of one core at 100 features, 40 MB in memory
+MAX_EXAMPLES = 10_000  # the newest are used: some 10 s of one core at 100 features, 20 MB in memory
 MOST_STARTS = 5  # of one request: a training that ends its process each time would else be begun for ever
 
 

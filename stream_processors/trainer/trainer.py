@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
-import numpy as np
 
 from contracts.errors import ServerUnavailable, StreamgaugeError
 from contracts.ids import RecordId
@@ -67,17 +66,17 @@ class Trainer:
 
     def _can_be_learnt(self, request: RetrainRequest) -> bool:
         first, end = self.logs.bounds("examples")
-        first = max(first, request.from_offset[EXAMPLES])
-        if end - first >= MAX_EXAMPLES:
+        changed = max(first, request.from_offset[EXAMPLES])
+        if end - changed >= MAX_EXAMPLES:
             return True
         looked = self._looked.get(request.id)
-        if end < (first if looked is None else looked) + LEAST_ROWS:
+        if end < (changed if looked is None else looked) + LEAST_ROWS:
             return False  # these few can have changed nothing
         if looked is None:
             log.info("%s: %s waits for labels of what came after the change", self.feed.name, request.id)
         self._looked[request.id] = end
-        times = np.sort(np.array([example.event_time for _, example in self._examples((first, end))], np.int64))
-        return held_out_split(times, 0, self.feed.label_delay_us) is not None
+        found = training_set(self.feed, self._examples((max(first, 2 * changed - end), end)), request.from_offset)
+        return held_out_split(found.event_times, found.changed_from, self.feed.label_delay_us) is not None
 
     def answer(self, offset: int, value: bytes, busy: bool = False) -> Job | None:
         """Takes the request at an offset of `<feed>.retrain`; a job to run where it is to be trained. `busy`: another job is running."""
