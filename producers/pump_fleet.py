@@ -92,7 +92,7 @@ def pump_fleet(seed: int, live_start: int, end: int, feed: Feed | None = None) -
     stuck_at, spike_at, wear_at = begin(HOUR // 2), begin(10 * MINUTE), begin(6 * HOUR)
     silent_at, ahead_at = begin(4 * HOUR), begin(20 * MINUTE)
     drift_at = begin(0, span * 3 // 4)
-    concept_at = live_start + span * 35 // 100 + int(chance.random() * (span // 20)) // SECOND * SECOND
+    concept_at = live_start + span * 27 // 100 + int(chance.random() * (span // 20)) // SECOND * SECOND
     faults: list[Fault] = [
         Stuck(sensors[0], stuck, stuck_at, stuck_at + HOUR // 2),
         SpikeBurst(sensors[1], spike, spike_at, spike_at + 10 * MINUTE, size=8.0, every=2),

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.definition import Feed
-from contracts.records import Example
+from contracts.ids import parse_id
+from contracts.records import Example, Switch
 from producers.plan import Planted
 from stream_processors.models_log import Models
 from streamgauge.metrics.joined import join
@@ -22,6 +24,7 @@ class Learning(NamedTuple):
     labels: dict[str, Any]  # of `streamgauge status`
     examples: list[Example]
     models: Models
+    switches: list[Switch]
     requests: int
 
 
@@ -29,37 +32,51 @@ def learning_report(feed: Feed, learning: Learning, planted: Sequence[Planted], 
     """The part "learning" of the report. Errors are null where no label falls into their time.
 
     *before* runs from the live start to the change, *during* from there to the promotion that follows, *after* from that to the
-    end; labels of an entity within a fault of its own are left out.
+    end. A promotion holds from the offset on that the recorded switch of each partition names. Labels within a planted fault of
+    their entity, or of the whole feed, are left out.
     """
-    changes = [item.start for item in planted if item.kind == "concept"]
-    changed = changes[0] if changes else live_start
-    champions = [r.event_time for r in learning.models.rollouts if r.stage == "champion" and r.event_time > changed]
-    promoted = champions[0] if champions else None
+    rollouts = learning.models.rollouts
+    changed = next((item.start for item in planted if item.kind == "concept"), live_start)
+    promoted = [rollout for rollout in rollouts if rollout.stage == "champion" and rollout.event_time > changed]
     joined = join(feed, learning.examples).predicted()
-    clean = np.array([not _in_fault(planted, e, t) for e, t in zip(joined.entity, joined.event_time.tolist(), strict=True)], np.bool_)
-    losses, times = joined.losses(joined.prediction), joined.event_time
-    baseline = np.fmin(joined.losses(joined.last), joined.losses(joined.hour)) if len(losses) else losses
-    stages = [rollout.stage for rollout in learning.models.rollouts]
-
-    def mean(errors: Any, first: int, end: int | None) -> float | None:
-        chosen = errors[clean & (times >= first) & (times < (end if end is not None else 2**62))] if len(errors) else errors
-        return round(float(np.nanmean(chosen)), 4) if len(chosen) else None
-
+    times = joined.event_time
+    clean = np.array([not _in_fault(planted, e, t) for e, t in zip(joined.entity, times.tolist(), strict=True)], np.bool_)
+    after = _since(learning.switches, promoted[0].version, joined.score) if promoted else np.zeros(len(times), np.bool_)
+    before = clean & (times >= live_start) & (times < changed)
+    losses = joined.losses(joined.prediction)
     newest = learning.models.rollout
     return {
         "labels": {name: learning.labels[name] for name in LABEL_COUNTS} | {"balanced": learning.labels["balanced"]},
         "requests": learning.requests,
         "trained": sum(a.outcome == "trained" for answers in learning.models.answers.values() for a in answers),
-        "promoted": sum(r.stage == "champion" and r.event_time > changed for r in learning.models.rollouts),
-        "rolled_back": stages.count("rolled_back"),
-        "mae_before": mean(losses, live_start, changed),
-        "mae_during": mean(losses, changed, promoted),
-        "mae_after": None if promoted is None else mean(losses, promoted, None),
-        "mae_baseline": mean(baseline, live_start, changed),
+        "promoted": len(promoted),
+        "rolled_back": sum(rollout.stage == "rolled_back" for rollout in rollouts),
+        "mae_before": _mean(losses, before),
+        "mae_during": _mean(losses, clean & (times >= changed) & ~after),
+        "mae_after": _mean(losses, clean & after),
+        "mae_baseline": _mean(np.fmin(joined.losses(joined.last), joined.losses(joined.hour)), before),
         "champion": newest.champion if newest else None,
     }
 
 
+def _since(switches: Sequence[Switch], version: str, scores: Sequence[str]) -> NDArray[np.bool_]:
+    """(n,) whether each score was made under the first switch to `version` of its partition, or behind it."""
+    first: dict[str, int] = {}
+    for switch in switches:
+        if switch.kind == "model" and (switch.version or "").partition(".")[0] == version.partition(".")[0]:
+            first.setdefault(str(switch.partition), switch.from_offset)
+    ids = [parse_id(score) for score in scores]
+    return np.array([i.partition in first and i.offset >= first[i.partition] for i in ids], np.bool_)
+
+
+def _mean(losses: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float | None:
+    return round(float(np.nanmean(losses[chosen])), 4) if chosen.any() else None
+
+
 def _in_fault(planted: Sequence[Planted], entity: str, time: int) -> bool:
-    """Whether the entity's own readings are wrong then."""
-    return any(item.entity == entity and item.start <= time <= item.end for item in planted if item.judged_by == "incident")
+    """Whether a fault other than the change of concept touches the entity then."""
+    return any(
+        item.entity in (entity, None) and item.start <= time <= item.end
+        for item in planted
+        if item.judged_by == "incident" and item.kind != "concept"
+    )

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from contracts.definition import Feed
 from contracts.durations import DAY, HOUR
 from contracts.plant import load_plant
+from contracts.records import Switch
 from contracts.topics import events_topic, topic_name
 from producers.batch import Batch
 from producers.labels import Labels
@@ -184,7 +187,8 @@ class Demo:
         examples = [example for _, example in read_examples(self._pumps, kafka)]
         models = asyncio.run(read_models(self._pumps, kafka))
         requests = len(_values(self._stack.servers, topic_name(self._pumps, "retrain")))
-        return Learning(statuses[self._pumps.name]["labels"], examples, models, requests)
+        switches = [msgspec.json.decode(value, type=Switch) for value in _values(self._stack.servers, topic_name(self._pumps, "switches"))]
+        return Learning(statuses[self._pumps.name]["labels"], examples, models, switches, requests)
 
     @property
     def _history(self) -> str:
