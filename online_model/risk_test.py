@@ -75,6 +75,7 @@ def update(state: F64, loss: float, time: int, offset: int) -> bool:
     loss = held(loss, limit)
     if state[RISK] == 0.0:
         _lay_down(state, loss)
+        state[SINCE], state[SINCE_OFFSET] = float(time), float(offset)  # where bets begin; of evidence that rises at once it is since then
         return False
     state[SUM] += loss
     state[OPEN] += 1.0

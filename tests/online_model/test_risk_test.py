@@ -44,6 +44,17 @@ def test_a_doubled_risk_is_found() -> None:
     assert np.median(found) - 8_192 < 1_500
 
 
+def test_a_rise_right_behind_the_reference_is_since_its_end() -> None:
+    """Where the first bets win already, nothing was before them that could date the rise."""
+    state = risk.new_risk_test()
+    values = losses(risk.REFERENCE + 2_000)
+    values[risk.REFERENCE :] *= 5.0
+    for i in range(len(values)):
+        risk.update(state, values[i], 1_000 * i, i)
+    assert risk.log10_e(state) > 2.0
+    assert risk.REFERENCE - 50 <= state[risk.SINCE_OFFSET] <= risk.REFERENCE + 300
+
+
 def test_evidence_says_since_when_and_by_how_much() -> None:
     """The time and offset where it began to rise, the losses since and their mean; each decade is told once."""
     state = risk.new_risk_test()

@@ -79,9 +79,9 @@ def test_the_online_model_is_learnt_anew_from_the_change_onward(monkeypatch: pyt
     """It is a candidate where a change is dated, is as good as if the old relation had never been, and is served as it was learnt."""
     feed = dataclasses.replace(regression(), predictor=predictor)
     examples = examples_of(feed, 2_000, changed_from=1_000)
-    tried = dict(train(feed, examples, budget=5).tried)
+    tried = dict(train(feed, examples, budget=7).tried)
     assert tried[RELEARNT] < 0.5 * tried[Candidate()]
-    assert RELEARNT not in dict(train(feed, examples._replace(changed_from=0), budget=5).tried)
+    assert RELEARNT not in dict(train(feed, examples._replace(changed_from=0), budget=7).tried)
     monkeypatch.setattr("training.search.fit", lambda *_: None)  # the others cannot be fitted, so it is the best
     trained = train(feed, examples)
     assert (trained.family, trained.parameters["family"], trained.parameters["model"]) == (family, "relearnt", predictor)
