@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
@@ -53,25 +53,30 @@ class FeedReport(NamedTuple):
 Say = Callable[[str, int, int], None]  # (place, offsets folded, offsets in all)
 
 
-async def verify_feed(feed: Feed, kafka: KafkaSettings, redis: Redis, history: str, say: Say) -> FeedReport:
+async def places_of(feed: Feed, kafka: KafkaSettings) -> list[Place]:
+    """What is folded of a feed and can be folded again."""
+    places = [Place(feed, "events", p) for p in range(await partition_count(feed, kafka))]
+    return [*places, Place(feed, "evidence", 0), *([Place(feed, "examples", 0)] if feed.target is not None else [])]
+
+
+async def verify_feed(
+    feed: Feed, kafka: KafkaSettings, redis: Redis, history: str, say: Say, places: Sequence[Place] | None = None
+) -> FeedReport:
     """Verifies one feed; a log that is no longer there, or of another fold version, makes it not checkable.
 
-    `history` is the directory or URL where the archiver writes; nothing need be there.
+    `history` is the directory or URL where the archiver writes; nothing need be there. `places`: those to verify, else all.
     """
     verifier = _Verifier(feed, kafka, redis, HistoryFiles(history), say)
     try:
-        partitions = await partition_count(feed, kafka)
+        chosen = await places_of(feed, kafka) if places is None else places
         await verifier.start()
-        places = [await verifier.verify(Place(feed, "events", p)) for p in range(partitions)]
-        places.append(await verifier.verify(Place(feed, "evidence", 0)))
-        if feed.target is not None:
-            places.append(await verifier.verify(Place(feed, "examples", 0)))
+        reports = [await verifier.verify(place) for place in chosen]
     except NotCheckable as error:
         return FeedReport(feed.name, NOT_CHECKABLE, str(error), [])
     finally:
         await verifier.stop()
-    verdict = DIFFERENT if any(p.differences for p in places) else SAME
-    return FeedReport(feed.name, verdict, "", places, verifier.history_report())
+    verdict = DIFFERENT if any(p.differences for p in reports) else SAME
+    return FeedReport(feed.name, verdict, "", reports, verifier.history_report())
 
 
 class _Verifier:

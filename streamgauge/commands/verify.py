@@ -67,10 +67,8 @@ async def verify_feeds(feeds: list[Feed], servers: Servers, history: str) -> lis
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from feature_store.redis_connection import async_client
-    from stream_processors.verification.verification import verify_feed
+    from stream_processors.verification.on_cores import verify_on_cores
 
-    redis = await async_client(servers.redis)
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
     tasks = {}
 
@@ -79,11 +77,8 @@ async def verify_feeds(feeds: list[Feed], servers: Servers, history: str) -> lis
             tasks[place] = bar.add_task(place, total=total)
         bar.update(tasks[place], completed=done)
 
-    try:
-        with bar:
-            return [await verify_feed(feed, servers.kafka, redis, history, tell) for feed in feeds]
-    finally:
-        await redis.aclose()
+    with bar:
+        return [await verify_on_cores(feed, servers, history, tell) for feed in feeds]
 
 
 def _plain(report: FeedReport) -> dict[str, Any]:

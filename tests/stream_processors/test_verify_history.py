@@ -21,6 +21,7 @@ from feature_store.redis_connection import async_client
 from producers.sender import Sender
 from stream_processors.archive.archiver import Archiver
 from stream_processors.topics import ensure_topics
+from stream_processors.verification import on_cores
 from stream_processors.verification.verification import FeedReport, verify_feed
 from tests.stream_processors.runner.places import own_store, shell
 from tests.stream_processors.scores_log import events, make_feed
@@ -101,6 +102,24 @@ def test_files_of_the_archiver_are_the_same(story: Story) -> None:
     assert (report.verdict, differences(report)) == ("same", [])
     assert report.history == (str(story.history), 4, 4, 0)
     assert [place.compared["files"] for place in report.places] == [4, 0]
+
+
+def test_processes_of_their_own_report_the_same(story: Story, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each place verified by another process: the report is that of one process, progress is told, and a damaged file is found."""
+    monkeypatch.setattr(on_cores, "LONG", 1)
+    cut(copy, 10_000).write_bytes(b"damaged")
+    told: list[tuple[str, int, int]] = []
+    for history in (story.history, copy):
+        report = asyncio.run(on_cores.verify_on_cores(story.feed, story.servers, str(history), lambda *done: told.append(done)))
+        assert report == verify(story, history)
+    assert "verify-history.events/0" in {place for place, _, _ in told}
+    assert report.verdict == "different"
+
+
+def test_a_feed_without_topics_is_not_checkable_on_any_number_of_cores(story: Story) -> None:
+    """As with one process: the sentence says what to do."""
+    report = asyncio.run(on_cores.verify_on_cores(make_feed("nobody-sent-any"), story.servers, str(story.history), lambda *_: None))
+    assert report.verdict == "not checkable" and "start a worker" in report.reason
 
 
 def test_one_changed_row_is_found(story: Story, copy: Path) -> None:
