@@ -57,7 +57,7 @@ def batch_of(records: list[tuple[bytes, bytes]], first: int) -> RawBatch:
 
 def fold_scores(feed: Feed, records: list[tuple[bytes, bytes]], first: int = 0, generation: int = 1) -> list[OutRecord]:
     """The score records of one partition's events from offset `first` on."""
-    return StreamFold(feed, 0, generation).fold(batch_of(records, first)).records["scores"]
+    return list(StreamFold(feed, 0, generation).fold(batch_of(records, first)).records["scores"])
 
 
 def publish(feed: Feed, kafka: KafkaSettings, scores: list[OutRecord], kind: str = "scores") -> None:

@@ -44,7 +44,7 @@ def test_the_module_runs_like_the_script():
         (["simulate", "no-plant.py"], "no plant file no-plant.py", 1),
         (["schemas", "/dev/null"], "Error: /dev/null: File exists", 1),
         (["schemas", "/dev/null/schemas"], "Error: /dev/null/schemas: Not a directory", 1),
-        (["alerts", "p.py", "--kafka", "localhost:x"], "Kafka address has a port that is no number", 1),
+        (["alerts", "p.py", "--kafka", "localhost:x"], "Kafka address has the port", 1),
         (["worker", "p.py", "--web-port", "65536"], "65536 is not in the range", 2),
     ],
 )

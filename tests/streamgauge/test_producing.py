@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 from contracts.event_time import format_event_time
 from contracts.records import Evidence
 from contracts.settings import Servers
+from producers.labels import EVERY
 from streamgauge.command_line import run
 
 pytestmark = pytest.mark.integration
@@ -107,7 +108,7 @@ def test_simulate_sends_labels_of_a_feed_with_a_target(servers, tmp_path, capsys
     found = read(servers, f"{name}.labels", 4, 120)
     labels = [json.loads(record.value) for record in found]
     assert f"{len(events)} events and {len(labels)} labels delivered, 0 failed" in out
-    assert len(labels) == len(events) // 5 == 120
+    assert len(labels) == len(events) // EVERY == 60
     sent = {(event["pump"], format_event_time(event["ts"] * 1000)) for event in events}
     assert {(label["entity"], label["event_time"]) for label in labels} <= sent
     assert all(record.key.decode() == label["entity"] for record, label in zip(found, labels, strict=True))

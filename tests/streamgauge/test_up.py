@@ -75,7 +75,7 @@ def test_up_with_a_plant_runs_its_processes_and_ends_them(tmp_path: Path) -> Non
     plant = Path(__file__).parent.parent.parent / "deploy" / "plant" / "plant.py"
     with subprocess.Popen([*UP, str(plant)], stdout=subprocess.PIPE, text=True, env=CLEAN, cwd=tmp_path) as process:
         try:
-            page = re.search(r"http://127\.0\.0\.1:\d+", line_with(process, "archive run for")).group()
+            page = re.search(r"http://127\.0\.0\.1:\d+", line_with(process, " run for ")).group()
             assert eventually_answers(f"{page}/ready/")
             process.terminate()
             assert (process.wait(60), process.stdout.read()) == (0, "ended\n")
