@@ -137,7 +137,7 @@ async def stages_alone(servers: Servers, feed: Feed, keys: list[bytes], values: 
         rows.extend(fold.fold_rows(c) for c in columns)  # type: ignore[arg-type]
 
     def write() -> None:
-        outputs.extend(fold.writer.outputs(c, raw, r) for c, raw, r in zip(columns, raws, rows, strict=True))  # type: ignore[arg-type]
+        outputs.extend(fold.writer.outputs(c, raw, r, []) for c, raw, r in zip(columns, raws, rows, strict=True))  # type: ignore[arg-type]
 
     found = {"fetch": await _fetch(servers, feed), "decode": _cpu(decode) / n, "fold": _cpu(fold_all) / n, "outputs": _cpu(write) / n}
     found["publish"] = await _publish(servers, outputs, n)
