@@ -41,7 +41,7 @@ class Report:
             "planted": [self._planted(item) for item in self.found],
             "incidents": sum(alert.status == "opened" for alert in self._alerts),
             "false_incidents": len(self.false),
-            "retrain_requests": outcome.retrain_requests,
+            "retrain_requests": outcome.learning.requests,
             "latency_ms": {
                 "event_to_served": percentiles(served_latencies(outcome.seen, outcome.handed_over)),
                 "event_to_alert": percentiles(alert_latencies(outcome.alerts["pumps"], outcome.handed_over)),

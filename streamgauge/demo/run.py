@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from contracts.definition import Feed
 from contracts.durations import DAY, HOUR
 from contracts.plant import load_plant
-from contracts.records import Switch
 from contracts.topics import events_topic, topic_name
 from producers.batch import Batch
 from producers.labels import Labels
@@ -27,7 +24,7 @@ from producers.simulator import Simulation
 from stream_processors.examples_reader import read_examples
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
-from stream_processors.verification.log_reader import read_models
+from stream_processors.verification.log_reader import read_models, read_switches
 from streamgauge.demo import plant as demo_plant
 from streamgauge.demo.alert_consumer import AlertConsumer
 from streamgauge.demo.latency import PROBES, Moments
@@ -56,7 +53,6 @@ class Outcome(NamedTuple):
     live_start: int
     statuses: dict[str, dict[str, Any]]
     alerts: dict[str, list[tuple[Any, int]]]
-    retrain_requests: int
     handed_over: Moments
     seen: list[str]  # lines of the latency reader
     live_events: int
@@ -118,7 +114,6 @@ class Demo:
             sender.flush()
         statuses = self._wait_until_folded()
         learning = self._read_learning(statuses)
-        retrain = len(_values(servers, topic_name(self._pumps, "retrain")))
         self._say("folding the logs again and comparing every byte…")
         verdict = self._verify()
         alerts = {feed.name: consumer.received(feed) for feed in (self._pumps, self._water)}
@@ -127,7 +122,6 @@ class Demo:
             self._live_start,
             statuses,
             alerts,
-            retrain,
             self._handed_over,
             seen,
             live_events,
@@ -187,7 +181,7 @@ class Demo:
         examples = [example for _, example in read_examples(self._pumps, kafka)]
         models = asyncio.run(read_models(self._pumps, kafka))
         requests = len(_values(self._stack.servers, topic_name(self._pumps, "retrain")))
-        switches = [msgspec.json.decode(value, type=Switch) for value in _values(self._stack.servers, topic_name(self._pumps, "switches"))]
+        switches = [recorded.switch for recorded in asyncio.run(read_switches(self._pumps, kafka))]
         return Learning(statuses[self._pumps.name]["labels"], examples, models, switches, requests)
 
     @property
