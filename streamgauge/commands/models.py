@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -72,30 +73,30 @@ def compare_versions(plant: Path, first: str, second: str, feed_name: str | None
         show_comparison(found, first, second)
 
 
-_by_option = click.option("--by", metavar="NAME", help="Who decides (default: the login name).")
-_why_option = click.option("--why", metavar="TEXT", help="The reason, which stands on the record; asked for where it is left out.")
+def _decision_options(decides: Callable[..., None]) -> Callable[..., None]:
+    """What all decisions take: who, why, and the options of every command that writes to a feed."""
+    for option in (
+        click.pass_obj,
+        json_option,
+        kafka_option,
+        feed_option,
+        click.option("--why", metavar="TEXT", help="The reason, which stands on the record; asked for where it is left out."),
+        click.option("--by", metavar="NAME", help="Who decides (default: the login name)."),
+    ):
+        decides = option(decides)
+    return decides
 
 
 @command.command("promote")
 @click.argument("version")
-@_by_option
-@_why_option
-@feed_option
-@kafka_option
-@json_option
-@click.pass_obj
+@_decision_options
 def promote(plant: Path, version: str, by: str | None, why: str | None, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
     """Make VERSION the champion now; the one before stays beside it, and serves again if VERSION turns out worse."""
     _decide(_feed(plant, feed_name), kafka, "promote", version, 0.0, by, why, as_json)
 
 
 @command.command("rollback")
-@_by_option
-@_why_option
-@feed_option
-@kafka_option
-@json_option
-@click.pass_obj
+@_decision_options
 def rollback(plant: Path, by: str | None, why: str | None, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
     """Put the champion before back in place; while a version is on trial or in a split, end that instead."""
     _decide(_feed(plant, feed_name), kafka, "rollback", "", 0.0, by, why, as_json)
@@ -104,12 +105,7 @@ def rollback(plant: Path, by: str | None, why: str | None, feed_name: str | None
 @command.command("split")
 @click.argument("version")
 @click.argument("share", type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True))
-@_by_option
-@_why_option
-@feed_option
-@kafka_option
-@json_option
-@click.pass_obj
+@_decision_options
 def split(
     plant: Path, version: str, share: float, by: str | None, why: str | None, feed_name: str | None, kafka: str | None, as_json: bool
 ) -> None:
