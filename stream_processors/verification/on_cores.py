@@ -7,7 +7,6 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.queues import SimpleQueue
-from typing import Any
 
 from contracts.definition import Feed
 from contracts.errors import NotCheckable
@@ -35,11 +34,7 @@ async def verify_on_cores(feed: Feed, servers: Servers, history: str, say: Say) 
     offsets = sum((await asyncio.to_thread(end_offsets, events, servers.kafka)).values())
     cores = min(len(os.sched_getaffinity(0)), len(places))
     if offsets < LONG or cores < 2:
-        redis = await async_client(servers.redis)
-        try:
-            return await verify_feed(feed, servers.kafka, redis, history, say, places)
-        finally:
-            await redis.aclose()
+        return await _verify(feed, servers, history, say, places)
     spawning = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of Kafka's clients hold
     told: SimpleQueue[tuple[str, int, int]] = spawning.SimpleQueue()
     telling = asyncio.create_task(_tell(told, say))
@@ -58,14 +53,15 @@ def _begin(told: SimpleQueue[tuple[str, int, int]]) -> None:
 
 
 def _verify_place(feed: Feed, servers: Servers, history: str, log: str, partition: int) -> FeedReport:
-    async def verify() -> FeedReport:
-        redis: Any = await async_client(servers.redis)
-        try:
-            return await verify_feed(feed, servers.kafka, redis, history, lambda *done: _told.put(done), [Place(feed, log, partition)])
-        finally:
-            await redis.aclose()
+    return asyncio.run(_verify(feed, servers, history, lambda *done: _told.put(done), [Place(feed, log, partition)]))
 
-    return asyncio.run(verify())
+
+async def _verify(feed: Feed, servers: Servers, history: str, say: Say, places: list[Place]) -> FeedReport:
+    redis = await async_client(servers.redis)
+    try:
+        return await verify_feed(feed, servers.kafka, redis, history, say, places)
+    finally:
+        await redis.aclose()
 
 
 async def _tell(told: SimpleQueue[tuple[str, int, int]], say: Say) -> None:
