@@ -1,7 +1,7 @@
 """Batches for aiokafka's producer whose bytes a compiled function has made: no call a record.
 
-The producer takes a `BatchBuilder` (`create_batch`, `send_batch`) and asks of it what `EncodedBatch` answers. `check` says
-whether aiokafka is still made that way: its own builder must give the same bytes.
+The producer takes a `BatchBuilder` (`create_batch`, `send_batch`) and asks of it what `EncodedBatch` answers. `encodes`
+says whether aiokafka is still made that way: its own builder must give the same bytes.
 """
 
 from __future__ import annotations
@@ -53,11 +53,9 @@ class EncodedBatch(BatchBuilder):  # type: ignore[misc]
 
 def encoded_batches(records: RecordColumns, limit: int, transactional: bool) -> Iterator[EncodedBatch]:
     """The records in batches of `limit` bytes at most, but for one that is larger by itself."""
-    first, now = 0, time.time_ns() // 1_000_000
-    while first < len(records):
-        after, data = encoded_records(records, first, limit - HEADER_BYTES)
-        yield EncodedBatch(data, after - first, now, transactional)
-        first = after
+    now = time.time_ns() // 1_000_000
+    for count, data in encoded_records(records, limit - HEADER_BYTES):
+        yield EncodedBatch(data, count, now, transactional)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ Format: KIP-98, "Message format", and the comments of Apache Kafka's DefaultReco
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -15,10 +16,10 @@ from contracts.columns import U8
 from stream_processors.decoding.byte_copy import copy_bytes
 from stream_processors.record_columns import RecordColumns
 
-_HEADER = struct.Struct(">qiibIhiqqqhii")
-HEADER_BYTES = _HEADER.size  # base offset, length, leader epoch, magic, CRC, attributes, last offset, times, producer, count
+_FRONT = struct.Struct(">qiibI")  # base offset, length, leader epoch, magic, CRC
+_CHECKED = struct.Struct(">hiqqqhii")  # what the CRC covers besides the records: attributes, last offset, times, producer, count
+HEADER_BYTES = _FRONT.size + _CHECKED.size
 _LENGTH_FROM = 12  # the length counts what follows its own field
-_CHECKED_FROM = 21  # the CRC covers what follows its own field
 _MAGIC = 2
 _NO_LEADER_EPOCH = -1
 _TRANSACTIONAL = 1 << 4
@@ -77,33 +78,33 @@ def write_records(keys, key_start, key_end, values, value_end, name, headers, ha
     return row, at
 
 
-def encoded_records(records: RecordColumns, first: int, limit: int) -> tuple[int, bytes]:
-    """(row after the last one encoded, bytes): records from row `first` on, as many as fit into `limit` bytes, at least one."""
+def encoded_records(records: RecordColumns, limit: int) -> Iterator[tuple[int, bytes]]:
+    """(records, their bytes) in portions of `limit` bytes at most, but for one record that is larger by itself."""
     name = np.frombuffer(records.header.encode(), np.uint8)
-    value_start = np.concatenate(([0], records.value_end[:-1]))
     width = records.header_values.shape[1] + len(name)
-    sizes = records.key_end - records.key_start + records.value_end - value_start + width + _RECORD_BYTES
-    out = np.empty(min(int(sizes[first:].sum()), limit + int(sizes[first:].max())), np.uint8)
-    after, used = write_records(
-        records.keys,
-        records.key_start,
-        records.key_end,
-        records.values,
-        records.value_end,
-        name,
-        records.header_values,
-        records.has_header,
-        first,
-        limit,
-        out,
-    )
-    return int(after), out[:used].tobytes()
+    sizes = records.key_end - records.key_start + np.diff(records.value_end, prepend=0) + width + _RECORD_BYTES
+    out = np.empty(min(int(sizes.sum()), limit + int(sizes.max(initial=0))), np.uint8)
+    first = 0
+    while first < len(records):
+        after, used = write_records(
+            records.keys,
+            records.key_start,
+            records.key_end,
+            records.values,
+            records.value_end,
+            name,
+            records.header_values,
+            records.has_header,
+            first,
+            limit,
+            out,
+        )
+        yield int(after) - first, out[:used].tobytes()
+        first = int(after)
 
 
 def record_batch(records: bytes, count: int, time_ms: int, transactional: bool, producer: tuple[int, int, int] = (-1, -1, 0)) -> bytes:
     """A whole batch of `count` encoded records; `producer`: id, epoch and base sequence."""
-    body = struct.pack(
-        ">hiqqqhii", _TRANSACTIONAL if transactional else 0, count - 1, time_ms, time_ms, producer[0], producer[1], producer[2], count
-    )
-    crc = crc32c(records, crc32c(body))
-    return struct.pack(">qiibI", 0, HEADER_BYTES - _LENGTH_FROM + len(records), _NO_LEADER_EPOCH, _MAGIC, crc) + body + records
+    checked = _CHECKED.pack(_TRANSACTIONAL if transactional else 0, count - 1, time_ms, time_ms, *producer, count)
+    crc = crc32c(records, crc32c(checked))
+    return _FRONT.pack(0, HEADER_BYTES - _LENGTH_FROM + len(records), _NO_LEADER_EPOCH, _MAGIC, crc) + checked + records
