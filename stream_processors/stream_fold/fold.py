@@ -99,7 +99,7 @@ class StreamFold(LogFold):
         clock = int(self._partition.P[CLOCK])
         rows = self.fold_rows(columns)
         folded = np.flatnonzero(rows.outcome == Outcome.FOLDED)
-        predicted = self.predictions.predict(rows.vector[folded]) if len(folded) else []
+        predicted = self.predictions.predict(rows.vector[folded]) if self.feed.target is not None and len(folded) else []
         self._watch_predictions(columns, rows, folded, clock, predicted)
         return self.writer.outputs(columns, raw, rows, predicted)
 
