@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from contracts.definition import Category, Feed, Number
+from contracts.definition import Category, Feed, Number, Regression
 
 
 def warm_up() -> None:
@@ -16,7 +16,7 @@ def warm_up() -> None:
 
     batch_consumer_class()
     encodes()
-    feed = Feed("warm", entity="e", time="t", fields=[Number("x"), Number("y"), Category("c")])
+    feed = Feed("warm", entity="e", time="t", fields=[Number("x"), Number("y"), Category("c")], target=Regression("z"))
     fold = StreamFold(feed, 0, 1)
     values: list[bytes | None] = [
         json.dumps({"e": "a", "t": 1_767_225_600 + i, "x": i / 7, "y": 1.5, "c": "on"}).encode() for i in range(8)
@@ -31,12 +31,12 @@ def _warm_up_learning() -> None:
     """Predictions, online models and the tests that compare versions: compiled only now, a worker would stand still at its first model."""
     import numpy as np
 
-    from contracts.definition import Classification, Regression
+    from contracts.definition import Classification
+    from contracts.records import FeatureReference
     from feature_store.feature_plan import feature_names
-    from online_model import paired_test, risk_test
+    from online_model import paired_test, risk_test, skew
     from online_model.online_predictor import CompiledPredictor, load_snapshot, make_online_predictor
     from online_model.predictor import predict
-    from online_model.rollout import Losses, RolloutState
     from stream_processors.stream_fold.predictions import in_share
 
     for target in (Regression("y"), Classification("y", classes=["a", "b"]), Classification("y", classes=["a", "b", "c"])):
@@ -48,12 +48,12 @@ def _warm_up_learning() -> None:
         assert isinstance(served, CompiledPredictor)
         served.predict(vectors[0])
         predict(served.predictor, vectors)
+        _, state = skew.new_skew_state(feed, {"x_last": FeatureReference(missing=0.0, edges=[0.0], shares=[0.5, 0.5])})
+        skew.update(state, vectors[0], True, skew.block_us(feed), 0, 0)
+        skew.feature_wealth(state, 0)
+        skew.feature_psi(state, 0)
     in_share(np.zeros(1, np.uint64), np.uint64(0), 0.5)
     risk_test.update(risk_test.new_risk_test(), 1.0, 0, 0)
-    rollout = RolloutState()
-    for version in ("v1", "v2"):
-        rollout.arrive(version)
-    rollout.take(Losses(1.0, 1.0, 1.0, 1.0))
     pair = paired_test.new_paired_test()
     paired_test.reset(pair, False)
     paired_test.update(pair, 1.0, 1.0)
