@@ -16,6 +16,7 @@ from online_model.losses import LEAST
 from online_model.online_predictor import COMPILED, design_columns
 from online_model.predictor_bytes import predictor_from_bytes
 from training.candidate import RARE, Candidate, Fitted, fit
+from training.clocks import within_reach
 from training.folds import known_rows, time_folds
 from training.held_out import held_out_metrics
 from training.reference import feature_references
@@ -66,6 +67,19 @@ def held_out_split(event_times: NDArray[np.int64], changed: int, label_delay: in
     held = n - int((n - changed) * HELD_OUT)
     known = known_rows(event_times, held, label_delay) if held < n else 0
     return Split(held, known) if known - changed >= LEAST_ROWS else None
+
+
+def change_can_be_learnt(examples: TrainingSet, label_delay: int) -> bool:
+    """Whether LEAST_ROWS rows since the change were known before each fold, the first included.
+
+    With fewer the folds cannot tell what is learnt of the time after the change from what fits its first hour by chance: trees over
+    all rows, which took the hour of day for the change, had the least loss there and were as wrong as the old model by the evening.
+    """
+    split = held_out_split(examples.event_times, examples.changed_from, label_delay)
+    if split is None:
+        return False
+    folds = time_folds(examples.event_times[: split.known], examples.changed_from, split.known, FOLDS, label_delay)
+    return len(folds) == FOLDS and folds[0].train_end - examples.changed_from >= LEAST_ROWS
 
 
 def train(feed: Feed, examples: TrainingSet, budget: int = BUDGET) -> Trained:
@@ -132,7 +146,9 @@ class _Search:
         vectors, values = self.examples.vectors[start:end], self.examples.values[start:end]
         if candidate.family == "relearnt":
             return relearn(self.feed, vectors, values)
-        return fit(candidate, vectors, values, self.source, self.equals)
+        span = int(self.examples.event_times[end - 1] - self.examples.event_times[start])
+        usable = within_reach(self.feed, self.source, span)
+        return fit(candidate, vectors, values, self.source[usable], self.equals[usable])
 
     def _loss(self, candidate: Candidate) -> float:
         losses = []

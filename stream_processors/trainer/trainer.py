@@ -22,7 +22,7 @@ from stream_processors.trainer.left_out import read_confirmed_spans
 from stream_processors.trainer.logs import FeedLogs
 from stream_processors.trainer.policy import MAX_EXAMPLES, MOST_STARTS, TRIED, Finished, asked_by_learner, final_answer, refusal
 from stream_processors.trainer.tracking import Tracking
-from training.search import LEAST_ROWS, held_out_split, train
+from training.search import LEAST_ROWS, change_can_be_learnt, train
 from training.snapshot import make_snapshot
 from training.training_set import EXAMPLES, TooLittle, training_set
 
@@ -76,7 +76,7 @@ class Trainer:
             log.info("%s: %s waits for labels of what came after the change", self.feed.name, request.id)
         self._looked[request.id] = end
         found = training_set(self.feed, self._examples((max(first, 2 * changed - end), end)), request.from_offset)
-        return held_out_split(found.event_times, found.changed_from, self.feed.label_delay_us) is not None
+        return change_can_be_learnt(found, self.feed.label_delay_us)
 
     def answer(self, offset: int, value: bytes, busy: bool = False) -> Job | None:
         """Takes the request at an offset of `<feed>.retrain`; a job to run where it is to be trained. `busy`: another job is running."""

@@ -164,15 +164,15 @@ def test_a_changed_concept_waits_until_the_time_after_it_can_be_learnt(servers: 
     concept = request(feed, 1, MINUTE * 9, changed_from=400)
     assert not trainer.waits(request(feed, 0), busy=True) and not trainer.waits(b"no request", busy=True)
     assert trainer.waits(concept, busy=True) and trainer.waits(concept, busy=False)
-    put_examples(feed, servers.kafka, 720, 500)
-    assert trainer.waits(concept, busy=False)  # 320 examples, of which 196 had their label, a minute late, when the held-out ones began
-    put_examples(feed, servers.kafka, 920, 720)
+    put_examples(feed, servers.kafka, 1_110, 500)
+    assert trainer.waits(concept, busy=False)  # 710 examples, of which 194 had their label, a minute late, when the first fold began
+    put_examples(feed, servers.kafka, 1_310, 1_110)
     assert not trainer.waits(concept, busy=False)
     job = trainer.answer(1, concept)
     assert job is not None
     job()
     story = Story(FeedLogs(feed, servers.kafka))
-    assert story.snapshots[0].metrics["held_out"] == 104 and story.outcomes == ["started", "trained"]
+    assert story.snapshots[0].metrics["held_out"] == 182 and story.outcomes == ["started", "trained"]
 
 
 def test_of_two_trainers_that_begin_at_once_the_first_on_the_log_decides(servers: Servers) -> None:
