@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,14 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
+A = TypeVar("A", bound=NDArray[np.generic])
+
+
+def read_only(array: A) -> A:
+    """The same memory under one array type: a kernel is then compiled once, and not for each maker of its inputs."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view  # type: ignore[return-value]
 
 
 class RawBatch(NamedTuple):

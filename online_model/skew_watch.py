@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.columns import read_only
 from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.records import FeatureReference, Snapshot
@@ -72,11 +73,11 @@ class SkewWatch:
         self, vector: F64 | None, clock: int, offset: int, champion: str | None, challenger: str | None
     ) -> SkewLevel | None:  # fmt: skip
         """Takes in the vector of one example, None where it has another length; what is due to be told of the champion, if anything."""
-        closed = False
+        closed, seen = False, read_only(_NONE if vector is None else vector)
         for version in {champion: None, challenger: None}:
             if version is not None and version in self._versions:
                 state = self._versions[version].state
-                bet = skew.update(state, vector if vector is not None else _NONE, vector is not None, self._block, clock, offset)
+                bet = skew.update(state, seen, vector is not None, self._block, clock, offset)
                 closed = closed or (bet and version == champion)
         return self._tell() if closed else None
 

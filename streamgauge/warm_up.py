@@ -31,6 +31,7 @@ def _warm_up_learning() -> None:
     """Predictions, online models and the tests that compare versions: compiled only now, a worker would stand still at its first model."""
     import numpy as np
 
+    from contracts.columns import read_only
     from contracts.definition import Classification
     from contracts.records import FeatureReference
     from feature_store.feature_plan import feature_names
@@ -49,7 +50,7 @@ def _warm_up_learning() -> None:
         served.predict(vectors[0])
         predict(served.predictor, vectors)
         _, state = skew.new_skew_state(feed, {"x_last": FeatureReference(missing=0.0, edges=[0.0], shares=[0.5, 0.5])})
-        skew.update(state, vectors[0], True, skew.block_us(feed), 0, 0)
+        skew.update(state, read_only(vectors[0]), True, skew.block_us(feed), 0, 0)
         skew.feature_wealth(state, 0)
         skew.feature_psi(state, 0)
     in_share(np.zeros(1, np.uint64), np.uint64(0), 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from contracts.columns import Columns, RawBatch
+from contracts.columns import Columns, RawBatch, read_only
 from contracts.definition import Feed
 from contracts.hashing import hash_bytes
 from stream_processors.decoding.plan import make_plan
@@ -29,7 +29,7 @@ class Decoder:
 
     def decode(self, batch: RawBatch) -> Columns:
         """The columns of n records; never raises, whatever the bytes are. Holds the GIL only for odd records."""
-        raw = _read_only(batch)
+        raw = RawBatch(*(read_only(column) for column in batch))  # type: ignore[arg-type]
         out = empty_columns(raw, self._plan.numbers, self._plan.categories)
         scratch = new_scratch(self._plan)
         row = parse_records(self._plan, raw, out, scratch, 0)
@@ -100,11 +100,3 @@ def _trimmed(out: Columns) -> Columns:
     entity = int(out.entity_end[-1]) if out.n else 0
     text = int(out.category_end[-1, -1]) if out.category_end.size else 0
     return out._replace(entity=out.entity[:entity].copy(), category_text=out.category_text[:text].copy())
-
-
-def _read_only(batch: RawBatch) -> RawBatch:
-    """The same memory under one array type, so that the kernel is compiled once and not for each maker of batches."""
-    views = [np.ascontiguousarray(array).view() for array in batch]
-    for view in views:
-        view.flags.writeable = False
-    return RawBatch(*views)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import numpy as np
 from aiokafka import codec
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from contracts.columns import RawBatch
+from contracts.columns import RawBatch, read_only
 from stream_processors.decoding.batches import Fetched, plain_batch
 from stream_processors.decoding.record_batch_kernel import HEAD_WORDS, LEAST_BYTES, REFUSED, walk_records
 
@@ -138,8 +138,7 @@ def _walked(wanted: list[Wanted]) -> tuple[RawBatch, int] | None:
         end, count = end + len(part), count + batch.count
         heads += (end, batch.count, batch.base_offset, batch.last_delta, *batch.times(), first)
         parts.append(part)
-    buffer = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), np.uint8)
-    buffer.flags.writeable = False  # some codecs hand out what can be written: another type, compiled anew
+    buffer = read_only(np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), np.uint8))  # some codecs' can be written to
     out = _room(count, end)
     rows, gaps = walk_records(buffer, np.array(heads, np.int64).reshape(-1, HEAD_WORDS), out)
     return None if rows == REFUSED else (_trimmed(out, rows), gaps)

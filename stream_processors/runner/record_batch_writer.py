@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from crc32c import crc32c
 
-from contracts.columns import U8
+from contracts.columns import U8, read_only
 from stream_processors.decoding.byte_copy import copy_bytes
 from stream_processors.record_columns import RecordColumns
 
@@ -84,16 +84,17 @@ def encoded_records(records: RecordColumns, limit: int) -> Iterator[tuple[int, b
     width = records.header_values.shape[1] + len(name)
     sizes = records.key_end - records.key_start + np.diff(records.value_end, prepend=0) + width + _RECORD_BYTES
     out = np.empty(min(int(sizes.sum()), limit + int(sizes.max(initial=0))), np.uint8)
+    keys, values, headers = read_only(records.keys), read_only(records.values), read_only(records.header_values)
     first = 0
     while first < len(records):
         after, used = write_records(
-            records.keys,
+            keys,
             records.key_start,
             records.key_end,
-            records.values,
+            values,
             records.value_end,
             name,
-            records.header_values,
+            headers,
             records.has_header,
             first,
             limit,

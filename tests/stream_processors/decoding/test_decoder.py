@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.columns import RawBatch
+from contracts.columns import RawBatch, read_only
 from contracts.hashing import hash_text
 from contracts.outcomes import Reason
-from stream_processors.decoding.decoder import Decoder, _read_only, empty_columns
+from stream_processors.decoding.decoder import Decoder, empty_columns
 from stream_processors.decoding.plan import make_plan
 from stream_processors.decoding.record_kernel import new_scratch, parse_records
 from tests.stream_processors.decoding.samples import FEED, FULL, PLAIN, assert_same, event, many, one, plain_values, record_values
@@ -26,7 +26,7 @@ LINES, PUMPS = Decoder(FULL), Decoder(FEED)
 def accepted(decoder: Decoder, batch: RawBatch) -> int:
     """How many records from the first on the compiled parser takes."""
     plan = make_plan(decoder.feed)
-    raw = _read_only(batch)
+    raw = RawBatch(*(read_only(column) for column in batch))
     return int(parse_records(plan, raw, empty_columns(raw, plan.numbers, plan.categories), new_scratch(plan), 0))
 
 
