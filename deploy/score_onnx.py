@@ -20,6 +20,8 @@ def main() -> None:
     features = facts["features"].split("\n")
     for line in sys.stdin:
         row = json.loads(line)
+        if strange := sorted(set(row) - set(features)):
+            sys.exit(f"{sys.argv[1]} knows no feature {', '.join(strange)}; it takes {', '.join(features)}")
         vector = np.array([[row.get(name, np.nan) for name in features]], np.float64)  # null and left out are missing
         (prediction,) = session.run(["prediction"], {"vector": vector})[0].tolist()
         if "classes" in facts:

@@ -6,7 +6,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_model import adwin, e_detector, missing, residuals, stuck
+from online_model import adwin, e_detector, residuals, stuck
+from online_model import bernoulli_e_detector as bernoulli
 from online_model import cell_layout as layout
 from online_model.cell_layout import CURRENT_SAMPLE, REFERENCE_SAMPLE, CellPlan
 from online_model.evidence_buffer import (
@@ -84,17 +85,18 @@ def report(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuf
 def report_shares(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int) -> None:
     """Emits what the shares of missing and of impossible values have to say; means are shares, of the history and since."""
     for source, base in ((_MISSING, layout.MISSING), (_RANGE, layout.RANGE)):
-        part = cell[base : base + missing.WORDS]
-        top = decade(part[missing.TOP], part[missing.M])
-        if top != part[missing.TOP]:
-            part[missing.TOP] = top
-            row = _emit(cell, plan, field, slot, buffer, index, source, part[missing.M], part[missing.SINCE], part[missing.SINCE_OFFSET])
+        part = cell[base : base + bernoulli.WORDS]
+        top = decade(part[bernoulli.TOP], part[bernoulli.M])
+        if top != part[bernoulli.TOP]:
+            part[bernoulli.TOP] = top
+            since, since_offset = part[bernoulli.SINCE], part[bernoulli.SINCE_OFFSET]
+            row = _emit(cell, plan, field, slot, buffer, index, source, part[bernoulli.M], since, since_offset)
             numbers = buffer.numbers[row]
-            numbers[REFERENCE_N] = part[missing.AFTER_NO] + part[missing.AFTER_YES]
-            numbers[REFERENCE_MEAN] = missing.usual_overall(part, 0)
+            numbers[REFERENCE_N] = part[bernoulli.AFTER_NO] + part[bernoulli.AFTER_YES]
+            numbers[REFERENCE_MEAN] = bernoulli.usual_overall(part, 0)
             numbers[REFERENCE_STD] = np.nan
-            numbers[CURRENT_N] = part[missing.RUN]
-            numbers[CURRENT_MEAN] = part[missing.RUN_YES] / max(part[missing.RUN], 1.0)
+            numbers[CURRENT_N] = part[bernoulli.RUN]
+            numbers[CURRENT_MEAN] = part[bernoulli.RUN_YES] / max(part[bernoulli.RUN], 1.0)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from feature_store.rows import WORD
-from online_model import adwin, e_detector, missing, residuals, stuck
+from online_model import adwin, e_detector, residuals, stuck
+from online_model import bernoulli_e_detector as bernoulli
 from online_model.evidence_buffer import Source
 
 REFERENCE_SAMPLE = 256  # errors kept of the warm-up, evenly thinned, for KS and PSI
@@ -28,8 +29,8 @@ RESIDUAL = 19
 DETECTOR = RESIDUAL + residuals.WORDS
 STUCK = DETECTOR + e_detector.WORDS
 MISSING = STUCK + stuck.WORDS
-RANGE = MISSING + missing.WORDS
-SAMPLES = RANGE + missing.WORDS
+RANGE = MISSING + bernoulli.WORDS
+SAMPLES = RANGE + bernoulli.WORDS
 SAMPLE_WORDS = (REFERENCE_SAMPLE + CURRENT_SAMPLE) // 2
 
 

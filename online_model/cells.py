@@ -11,7 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_model import adwin, e_detector, missing, residuals, stuck
+from online_model import adwin, e_detector, residuals, stuck
+from online_model import bernoulli_e_detector as bernoulli
 from online_model import cell_layout as layout
 from online_model.cell_evidence import LOWEST, report
 from online_model.cell_layout import (
@@ -54,8 +55,8 @@ _PEAK, _TOP = layout.DETECTOR + e_detector.PEAK, layout.DETECTOR + e_detector.TO
 _OUT_M, _OUT_TOP = layout.DETECTOR + e_detector.OUT_M, layout.DETECTOR + e_detector.OUT_TOP
 _STOOD, _STANDING_SINCE = layout.DETECTOR + e_detector.STANDING, layout.DETECTOR + e_detector.STANDING_SINCE
 _STUCK_M, _STUCK_TOP = layout.STUCK + stuck.M, layout.STUCK + stuck.TOP
-_MISSING_M, _MISSING_TOP = layout.MISSING + missing.M, layout.MISSING + missing.TOP
-_RANGE_M, _RANGE_TOP = layout.RANGE + missing.M, layout.RANGE + missing.TOP
+_MISSING_M, _MISSING_TOP = layout.MISSING + bernoulli.M, layout.MISSING + bernoulli.TOP
+_RANGE_M, _RANGE_TOP = layout.RANGE + bernoulli.M, layout.RANGE + bernoulli.TOP
 
 
 @numba.njit(cache=True, nogil=True)
@@ -73,8 +74,8 @@ def reset_cell(cell: F64, adwin_at: int) -> None:
     cell[layout.COUNTER] = np.nan
     _relearn(cell, adwin_at)
     stuck.reset_stuck(cell, layout.STUCK)
-    missing.reset_missing(cell, layout.MISSING)
-    missing.reset_missing(cell, layout.RANGE)
+    bernoulli.reset(cell, layout.MISSING)
+    bernoulli.reset(cell, layout.RANGE)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -165,10 +166,10 @@ def update_cell(
         cell[layout.BEGAN] = float(time)
     cell[layout.SEEN] += 1.0
     betting = cell[layout.SEEN] > _QUALITY_READINGS and float(time) - cell[layout.BEGAN] >= 2.0 * season_us
-    missing.bet_on_missing(cell, layout.MISSING, state == ABSENT, time, offset, betting)
+    bernoulli.bet(cell, layout.MISSING, state == ABSENT, time, offset, betting)
     if state == ABSENT:
         return
-    missing.bet_on_missing(cell, layout.RANGE, state == IMPOSSIBLE, time, offset, betting)
+    bernoulli.bet(cell, layout.RANGE, state == IMPOSSIBLE, time, offset, betting)
     if state == IMPOSSIBLE:
         return
     m = stuck.bet_on_stuck(cell, layout.STUCK, value, time, offset, betting)
@@ -217,7 +218,7 @@ def _detect(
     if cell[layout.PHASE] == RUNNING:
         if z == z:
             _bet(cell, halves, at, sampling, adwin_at, time, offset, y, z, x, terms)
-        _keep_learning(cell, halves, at, season_us, sampling, state, y, z, intervals, x, terms)
+        _keep_learning(cell, halves, at, season_us, state, y, z, x, terms)
     else:
         _warm_up(cell, halves, at, season_us, sampling, state, time, y, z, intervals, x, terms)
     residuals.advance(state, y, z, intervals)
@@ -280,9 +281,7 @@ def _memory(season_us: int, state: F64) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_learning(
-    cell: F64, halves: F32, at: int, season_us: int, sampling: bool, state: F64, y: float, z: float, intervals: float, x: F64, terms: int
-) -> None:
+def _keep_learning(cell: F64, halves: F32, at: int, season_us: int, state: F64, y: float, z: float, x: F64, terms: int) -> None:
     """Follows slow change of season and level, but for what may be the beginning of something to report."""
     if z != z or cell[_OUT_M] >= e_detector.LEARNABLE or cell[_MEAN] >= e_detector.LEARNABLE:
         return

@@ -1,6 +1,6 @@
 """Consistency: records of a partition that do not fit the definition, or what was seen of it, more often than before.
 
-Five shares of yes and no (missing.py): records damaged, of the wrong types, under a wrong key, with unknown fields, with
+Five shares of yes and no (bernoulli_e_detector.py): records damaged, of the wrong types, under a wrong key, with unknown fields, with
 categories never seen. A damaged record names no entity, so they are the partition's. What goes to the judge is the mean
 of the five, which is an e-detector under any dependence (Vovk & Wang 2021, "E-values", section 3).
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.durations import DAY
 from contracts.outcomes import Reason
-from online_model import missing
+from online_model import bernoulli_e_detector as bernoulli
 from online_model.cell_evidence import LOWEST, decade
 from online_model.evidence_buffer import CONTRIBUTION, CONTRIBUTOR, EvidenceBuffer
 from online_model.share_evidence import emit_share, has_history
@@ -26,8 +26,8 @@ NAMES = ("damaged records", "wrong types", "wrong keys", "unknown fields", "cate
 
 # Words of the state, then one part of PART_WORDS for each share.
 SEEN, TOP, SETTLES, PARTS = 0, 1, 2, 3
-_STOOD, _STANDING_SINCE = missing.WORDS, missing.WORDS + 1
-PART_WORDS = missing.WORDS + 2
+_STOOD, _STANDING_SINCE = bernoulli.WORDS, bernoulli.WORDS + 1
+PART_WORDS = bernoulli.WORDS + 2
 WORDS = PARTS + len(NAMES) * PART_WORDS
 
 _CONSISTENCY = 7  # online_model.evidence_buffer.Source.CONSISTENCY
@@ -44,7 +44,7 @@ def new_consistency() -> F64:
     state = np.zeros(WORDS)
     state[SETTLES] = -1.0
     for at in range(PARTS, WORDS, PART_WORDS):
-        missing.reset_missing(state, at)
+        bernoulli.reset(state, at)
     return state
 
 
@@ -65,7 +65,7 @@ def settle_categories(state: F64, settled: I64, known: I64, season_us: int, cloc
     if float(clock) < state[SETTLES] or clock - first < season_or_day(season_us):
         return
     state[SETTLES] = float(clock + season_or_day(season_us))
-    if state[_CATEGORIES_AT + missing.M] < _LEARNABLE:
+    if state[_CATEGORIES_AT + bernoulli.M] < _LEARNABLE:
         for j in range(len(known)):
             settled[j] = known[j]
 
@@ -110,7 +110,7 @@ def bet_on_consistency(
                 settled[j] = known[j]
     total = 0.0
     for at in range(PARTS, WORDS, PART_WORDS):
-        total += state[at + missing.M]
+        total += state[at + bernoulli.M]
     mean = total / len(NAMES)
     if mean < LOWEST and state[TOP] == 0.0:
         return
@@ -124,7 +124,7 @@ def bet_on_consistency(
 def _bet(state: F64, part: int, yes: bool, grown: bool, season_us: int, clock: int, offset: int) -> bool:
     """Moves one share; True where what stood for a season has become normal, and is learnt anew."""
     at = PARTS + part * PART_WORDS
-    m = missing.bet_on_missing(state, at, yes, clock, offset, grown and has_history(state, at))
+    m = bernoulli.bet(state, at, yes, clock, offset, grown and has_history(state, at))
     if m < _STANDING:
         state[at + _STOOD] = 0.0
         return False
@@ -133,7 +133,7 @@ def _bet(state: F64, part: int, yes: bool, grown: bool, season_us: int, clock: i
     state[at + _STOOD] += 1.0
     if state[at + _STOOD] < _STANDING_RECORDS or float(clock) - state[at + _STANDING_SINCE] < float(season_or_day(season_us)):
         return False
-    missing.reset_missing(state, at)
+    bernoulli.reset(state, at)
     state[at + _STOOD] = 0.0
     return True
 
@@ -143,13 +143,13 @@ def _emit(state: F64, mean: float, buffer: EvidenceBuffer, index: int) -> None:
     """The numbers are those of the share that stands highest; all above their ground contribute."""
     leading, total = PARTS, 0.0
     for at in range(PARTS, WORDS, PART_WORDS):
-        m = state[at + missing.M]
+        m = state[at + bernoulli.M]
         total += m if m > 1.0 else 0.0
-        if m > state[leading + missing.M]:
+        if m > state[leading + bernoulli.M]:
             leading = at
     numbers = buffer.numbers[emit_share(state, leading, mean, state[SEEN], -1, _CONSISTENCY, buffer, index)]
     for part in range(len(NAMES)):
-        m = state[PARTS + part * PART_WORDS + missing.M]
+        m = state[PARTS + part * PART_WORDS + bernoulli.M]
         if m > 1.0:
             numbers[CONTRIBUTOR + part] = float(part)
             numbers[CONTRIBUTION + part] = m / total

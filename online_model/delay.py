@@ -1,7 +1,7 @@
 """Delay: records of an entity late, or stamped ahead, more often than before: its clock or its network.
 
 Each record that has an end of its own (folded, late, or stamped ahead; a repeat says nothing new) is a yes or a no for
-the statistic of missing.py. Only event times are compared, with each other and with the record's own Kafka timestamp, so
+the statistic of bernoulli_e_detector.py. Only event times are compared, with each other and with the record's own Kafka timestamp, so
 a replay at any speed has the shares that the feed had.
 """
 
@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from online_model import missing
+from online_model import bernoulli_e_detector as bernoulli
 from online_model.cell_evidence import LOWEST, decade
 from online_model.evidence_buffer import EvidenceBuffer
 from online_model.share_evidence import emit_share, has_history
@@ -33,13 +33,13 @@ class DelayPlan(NamedTuple):
 
 def plan_delay(base: int, season_us: int) -> DelayPlan:
     """Lays out the part."""
-    return DelayPlan(base, missing.WORDS, season_us)
+    return DelayPlan(base, bernoulli.WORDS, season_us)
 
 
 @numba.njit(cache=True, nogil=True)
 def reset_delay(F: F64, slot: int, plan: DelayPlan) -> None:
     """Nothing is known of an entity just seen."""
-    missing.reset_missing(F[slot], plan.base)
+    bernoulli.reset(F[slot], plan.base)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -64,10 +64,10 @@ def bet_on_delay(
     """
     state, at = F[slot], plan.base
     betting = has_history(state, at) and newest - first >= 2 * plan.season_us
-    m = missing.bet_on_missing(state, at, delayed, newest, offset, betting)
-    if m < LOWEST and state[at + missing.TOP] == 0.0:
+    m = bernoulli.bet(state, at, delayed, newest, offset, betting)
+    if m < LOWEST and state[at + bernoulli.TOP] == 0.0:
         return
-    top = decade(state[at + missing.TOP], m)
-    if top != state[at + missing.TOP]:
-        state[at + missing.TOP] = top
+    top = decade(state[at + bernoulli.TOP], m)
+    if top != state[at + bernoulli.TOP]:
+        state[at + bernoulli.TOP] = top
         emit_share(state, at, m, float(readings), slot, _DELAY, buffer, index)

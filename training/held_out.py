@@ -10,7 +10,7 @@ F64 = NDArray[np.float64]
 
 
 def held_out_metrics(truths: F64, predicted: F64) -> dict[str, float]:
-    """Of rows (n, outputs): MAE, RMSE and R² of a number; log loss, accuracy and macro F1 of classes."""
+    """Of rows (n, outputs): MAE, RMSE and R² of a number; log loss, accuracy and macro F1, of the classes that are there or were told."""
     if truths.shape[1] == 1:
         truth, value = truths[:, 0], predicted[:, 0]
         return {
@@ -23,5 +23,5 @@ def held_out_metrics(truths: F64, predicted: F64) -> dict[str, float]:
     return {
         "log_loss": float(metrics.log_loss(truth, predicted, labels=places)),
         "accuracy": float(metrics.accuracy_score(truth, chosen)),
-        "f1": float(metrics.f1_score(truth, chosen, average="macro", labels=np.unique(truth), zero_division=0.0)),
+        "f1": float(metrics.f1_score(truth, chosen, average="macro", zero_division=0.0)),
     }

@@ -97,7 +97,7 @@ def _of_classes(value: F64, prediction: F64, weight: F64) -> dict[str, Any]:
     if not len(truth):
         return {"labels": 0}
     answer, by = told.argmax(axis=1), {"sample_weight": weight[known]}
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, answer, labels=classes, average="macro", zero_division=0, **by)
+    precision, recall, f1, _ = precision_recall_fscore_support(truth, answer, average="macro", zero_division=0, **by)
     seen = [k for k in classes.tolist() if 0 < (truth == k).sum() < len(truth)]
     return {
         "labels": len(truth),

@@ -6,7 +6,7 @@ import numpy as np
 
 from contracts.durations import DAY, HOUR, SECOND
 from contracts.outcomes import Reason
-from online_model import missing
+from online_model import bernoulli_e_detector as bernoulli
 from online_model.consistency import (
     CATEGORIES,
     KEYS,
@@ -41,7 +41,7 @@ class Watch:
 
     def m(self, part: int) -> float:
         """One part's statistic."""
-        return float(self.state[PARTS + part * PART_WORDS + missing.M])
+        return float(self.state[PARTS + part * PART_WORDS + bernoulli.M])
 
     def told(self) -> list[tuple[float, str]]:
         """(log10 e, what contributes most) of the evidence so far."""

@@ -107,17 +107,14 @@ def test_a_trainer_killed_while_it_trains_is_made_good_and_its_model_leaves_the_
 
     vector = examples_of(feed, 2).vectors[0]
     row = json.dumps({name: value for name, value in zip(feature_names(feed), vector.tolist(), strict=True) if value == value})
-    scored = subprocess.run(
-        [sys.executable, str(ROOT / "deploy/score_onnx.py"), str(tmp_path / "mills.onnx")],
-        input=row,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    device = [sys.executable, str(ROOT / "deploy/score_onnx.py"), str(tmp_path / "mills.onnx")]
+    scored = subprocess.run(device, input=row, capture_output=True, text=True, check=True)
     answer = json.loads(scored.stdout)
     (expected,) = load_snapshot(feed, "compiled", base64.b64decode(story.snapshots[0].state)).predict(vector)
     assert answer["power"] == pytest.approx(expected, rel=1e-9)
     assert answer["low"] < answer["power"] < answer["high"] and answer["unit"] == "kW"
+    mistyped = subprocess.run(device, input='{"x0_lsat": 1.0}', capture_output=True, text=True, check=False)
+    assert mistyped.returncode == 1 and "knows no feature x0_lsat; it takes x0_last" in mistyped.stderr
 
 
 def test_a_plant_without_a_target_has_nothing_to_train(tmp_path: Path) -> None:

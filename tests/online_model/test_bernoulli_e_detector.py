@@ -1,15 +1,15 @@
 import numpy as np
 
-from online_model import missing
+from online_model import bernoulli_e_detector as bernoulli
 
 
 def after(now: np.ndarray, history: np.ndarray) -> np.ndarray:
     """M along `now`, after learning `history`."""
-    state = np.zeros(missing.WORDS)
-    missing.reset_missing(state, 0)
+    state = np.zeros(bernoulli.WORDS)
+    bernoulli.reset(state, 0)
     for t, yes in enumerate(history):
-        missing.bet_on_missing(state, 0, bool(yes), t, t, False)
-    return np.array([missing.bet_on_missing(state, 0, bool(yes), t, t, True) for t, yes in enumerate(now)])
+        bernoulli.bet(state, 0, bool(yes), t, t, False)
+    return np.array([bernoulli.bet(state, 0, bool(yes), t, t, True) for t, yes in enumerate(now)])
 
 
 def test_a_field_gone_for_good_is_found_within_forty_readings() -> None:

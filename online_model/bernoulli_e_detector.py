@@ -1,8 +1,8 @@
-"""Evidence that a field is missing, or impossible, more often than it was.
+"""Evidence that yes is said more often than it was: that a field is missing or impossible, a record damaged or delayed.
 
 A sequence of yes and no, each judged given the one before it, for what is missing once tends to be missing again. The
 bet is a likelihood ratio against an upper estimate of the share in the history: M = max(M, 1)·e, a CUSUM e-detector
-(Shin, Ramdas & Rinaldo 2022). Used for missing values and for values out of range.
+(Shin, Ramdas & Rinaldo 2022).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MEMORY = 32768.0  # readings; older ones count half
 
 
 @numba.njit(cache=True, nogil=True)
-def reset_missing(state: F64, at: int) -> None:
+def reset(state: F64, at: int) -> None:
     """Nothing seen; the state is the words of `state` from `at` on."""
     state[at : at + WORDS] = 0.0
     state[at + M] = 1.0
@@ -40,7 +40,7 @@ def usual_share(n: float, yes: float, floor: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def bet_on_missing(state: F64, at: int, yes: bool, time: int, offset: int, betting: bool) -> float:
+def bet(state: F64, at: int, yes: bool, time: int, offset: int, betting: bool) -> float:
     """Moves the evidence by one reading and returns M; with `betting` False it only learns."""
     k, floor, target = (AFTER_NO, _FIRST_FLOOR, _FIRST_BET) if state[at + BEFORE] == 0.0 else (AFTER_YES, _NEXT_FLOOR, _NEXT_BET)
     if betting and (yes or state[at + M] > 1.0):  # a no at the ground can only stay there
