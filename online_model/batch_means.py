@@ -79,6 +79,13 @@ def long_run_variance(state: F64, at: int, level: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def far_above_zero(state: F64, at: int, level: int, deviations: float) -> bool:
+    """Whether the mean of a block's sum lies so many standard deviations of such sums above 0. Needs two blocks."""
+    variance, _ = _moments(state, at, level)
+    return state[at + TOTAL] / state[at + COUNT] * length_of(level) > deviations * np.sqrt(max(variance, 0.0))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def long_enough(state: F64, at: int, level: int) -> int:
     """The level itself, or the next one where neighbouring blocks correlate by more than CORRELATED and two standard errors."""
     blocks = blocks_of(state, at, level)

@@ -11,7 +11,7 @@ whatever the shape of x. The variance only sets the stakes, and with them how fa
   the stake and the wealth of which it is a part are those of *one block earlier*:  W_j = W_{j−1} + λ_{j−1}·W_{j−2}·x_j. To second
   order this takes λ²·Σ x_j·x_{j−1} off log W: the covariance of neighbouring blocks, as a long-run variance does. Lagging by the
   horizon is what Henzi & Ziegel (2022, Biometrika 109) do for forecasts k steps ahead. Blocks double in length while
-  neighbours correlate (`batch_means`).
+  neighbours correlate (`batch_means`), unless all of them say the same (SURE).
 * Stakes. λ = θ·m / σ², the best stake for a challenger whose mean loss is lower by the share θ; m is the champion's mean loss,
   σ² the long-run variance of a difference, both from before. The e-value is the weighted mean over STAKES.
 * Heavy tails. A loss counts at most HOLD times the champion's root mean square, so that one wild event decides nothing.
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from contracts.elementary import log, log10
 from contracts.errors import ModelError, StateError
 from online_model import batch_means, held_losses
-from online_model.batch_means import blocks_of, length_of, long_enough, long_run_variance, take
+from online_model.batch_means import blocks_of, far_above_zero, length_of, long_enough, long_run_variance, take
 from online_model.held_losses import first_size, held
 
 F64 = NDArray[np.float64]
@@ -45,6 +45,8 @@ HOLD = 8.0  # times the root mean square; at 5 a challenger with heavier tails i
 BOLDEST = 0.25  # standard deviations of a block: stakes beyond it are lost on one bad block
 FIRST_BLOCKS = 16  # seen before the first stake: σ² of fewer is chance
 CAUTION = 4096.0  # m²·CAUTION / n is added to σ²: heavy tails show late, and a stake laid on too small a σ² loses half its wealth
+SURE = 2.0  # standard deviations above 0 at which blocks grow no longer: a gain that is never in doubt but swings with the day correlates
+# in blocks of every length, each is lengthened as soon as it could be bet on, and a champion eight times as bad stayed for good
 RESTARTS = 200.0  # blocks; until then each block brings as much new wealth (half of all), later ever less, so that it sums to one
 LEFT = 0.01  # of the wealth is left by a block that would take more than all
 LEAST = 1e-100  # wealth that is 0 could never come back, and has no logarithm
@@ -149,7 +151,9 @@ def _end_block(state: F64) -> None:
     state[PEAK] = max(state[PEAK], total)
     state[SUM] = 0.0
     state[BLOCKS] = blocks + 1.0
-    state[LENGTH] = float(long_enough(state, BATCHES, int(state[LENGTH])))
+    level = int(state[LENGTH])
+    if not far_above_zero(state, BATCHES, level, SURE):
+        state[LENGTH] = float(long_enough(state, BATCHES, level))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -27,6 +27,8 @@ Told = Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back
 
 CANARY_SHARE = 0.1  # of entities: enough to be noticed by people, few enough to be no incident
 CANARY_LABELS = 500  # pairs for which a canary must hold its ground; what breaks only in service shows by then
+PATIENCE = 5_000  # labels for which a trial goes on though a newer version waits: with none, a feed that drifts every few hours tries
+# one version after the other and shows nothing of any; with many, a version that is no good keeps a good one waiting
 MOST_LABELS = 100_000  # of a trial: who has not shown an advantage by then has none that matters, and another may have
 KNOWN_TOLD = 8  # in the answer to a name that is none; more would bury the sentence
 MAX_KNOWN = 256  # versions that a person can name; older ones are forgotten
@@ -63,6 +65,7 @@ class _Wire(msgspec.Struct):
     waiting: str | None
     known: list[str]
     tests: dict[str, bytes]
+    labels: int = 0
 
 
 class RolloutState:
@@ -73,23 +76,26 @@ class RolloutState:
         self.champion: str | None = None
         self.challenger: str | None = None  # on trial; while a champion is watched, the one before it
         self.share = 0.0
-        self.pairs = 0  # looked at since the stage began
+        self.labels = 0  # since the stage began
+        self.pairs = 0  # of them, which all who are compared have predicted
         self._waiting: str | None = None
         self._known: list[str] = []
         self._tests = {name: paired_test.new_paired_test() for name in TESTS}
 
     def arrive(self, version: str) -> list[Change]:
-        """A version asks to be tried. One that is on trial in the shadow gives way; behind a canary or a fresh champion it waits."""
+        """A version asks to be tried. It waits while another is on trial or a champion is fresh; of those that wait the newest is tried."""
         if version in self._known:
             return []
         self._known = [*self._known, version][-MAX_KNOWN:]
-        if self.stage == "shadow":
-            assert self.challenger is not None
-            return [Change("rejected", self.challenger, f"{version} is newer, and nothing was shown yet"), *self._try(version)]
-        if self._is_free():
-            return self._try(version)
         passed, self._waiting = self._waiting, version
-        return [Change("rejected", passed, f"{version} is newer")] if passed else []
+        return [*([Change("rejected", passed, f"{version} is newer")] if passed else []), *self._out_of_patience(), *self._next()]
+
+    def _out_of_patience(self) -> list[Change]:
+        """Ends a trial in the shadow that has had its time, where a newer version waits."""
+        if self.stage != "shadow" or self._waiting is None or self.labels < PATIENCE:
+            return []
+        why = f"{self._waiting} is newer, and nothing was shown in {self.labels} labels"
+        return self._end(Change("rejected", self.challenger or "", why))
 
     def _is_free(self) -> bool:
         return self.stage == "idle" or (self.stage == "watch" and self.pairs >= CANARY_LABELS)
@@ -99,14 +105,17 @@ class RolloutState:
         return [Change("shadow", version, "a version asks to be tried")]
 
     def _enter(self, stage: Stage, challenger: str | None, share: float) -> None:
-        self.stage, self.challenger, self.share, self.pairs = stage, challenger, share, 0
+        self.stage, self.challenger, self.share, self.labels, self.pairs = stage, challenger, share, 0, 0
         if stage in ("shadow", "watch", "split"):
             self._tests = {name: paired_test.new_paired_test(restarting=name == "reverse") for name in TESTS}
 
     def take(self, losses: Losses) -> list[Change]:
         """Looks at one pair; changes nothing where a needed prediction is missing."""
-        if self.stage in ("idle", "split") or not self._bet(losses):
+        if self.stage in ("idle", "split"):
             return []
+        self.labels += 1
+        if not self._bet(losses):
+            return self._out_of_patience()
         self.pairs += 1
         if self.stage == "shadow":
             return self._in_shadow()
@@ -145,7 +154,7 @@ class RolloutState:
             return self._end(Change("rejected", version, f"worse than {self.champion}{self._by_how_much('champion')}"))
         if self.pairs >= MOST_LABELS:
             return self._end(Change("rejected", version, f"has shown no advantage in {self.pairs} labels"))
-        return []
+        return self._out_of_patience()
 
     def _in_canary(self) -> list[Change]:
         if self._decided("reverse"):
@@ -230,7 +239,7 @@ class RolloutState:
     def to_bytes(self) -> bytes:
         """The same state, the same bytes."""
         tests = {name: paired_test.paired_test_to_bytes(state) for name, state in self._tests.items()}
-        wire = _Wire(self.stage, self.champion, self.challenger, self.share, self.pairs, self._waiting, self._known, tests)
+        wire = _Wire(self.stage, self.champion, self.challenger, self.share, self.pairs, self._waiting, self._known, tests, self.labels)
         return msgspec.msgpack.encode(wire)
 
     @classmethod
@@ -248,6 +257,6 @@ class RolloutState:
             raise StateError("the rollout's state has other tests than this program; fold the examples anew")
         state = cls()
         state.stage, state.champion, state.challenger, state.share = wire.stage, wire.champion, wire.challenger, wire.share
-        state.pairs, state._waiting, state._known = wire.pairs, wire.waiting, wire.known
+        state.pairs, state._waiting, state._known, state.labels = wire.pairs, wire.waiting, wire.known, wire.labels
         state._tests = {name: paired_test.paired_test_from_bytes(data) for name, data in wire.tests.items()}
         return state

@@ -230,7 +230,7 @@ def test_a_learner_with_skew_goes_on_from_its_parts() -> None:
 
 
 def test_a_decision_is_answered_at_its_offset_and_one_sent_twice_is_taken_once() -> None:
-    """Its rollout bears the decision's offset, who, when and why; the repeat of a rollback would have ended the next trial as well."""
+    """Its rollout bears the decision's offset, who, when and why; the repeat of a rollback would end the next trial as well."""
     learner = Learner(feed("frozen"), 1)
     for offset, version in enumerate(("v1", "v2")):
         learner.take(offset, arrival(version))
@@ -240,13 +240,13 @@ def test_a_decision_is_answered_at_its_offset_and_one_sent_twice_is_taken_once()
     ]
     said = [learner.take(offset, record) for offset, record in enumerate([decided[0], decided[0], decided[1], decided[1]], 2)]
     assert [len(records) for records in said] == [2, 0, 1, 0]
-    rejected, promoted = (rollout for _, rollout in said[0])
-    assert isinstance(rejected, Rollout) and isinstance(promoted, Rollout)
-    assert (rejected.stage, rejected.version, rejected.champion) == ("rejected", "v2", "v1")
+    promoted, tried = (rollout for _, rollout in said[0])
+    assert isinstance(promoted, Rollout) and isinstance(tried, Rollout)
+    assert (tried.stage, tried.version, tried.champion) == ("shadow", "v2", "v1")
     assert (promoted.id, promoted.by, promoted.when, promoted.why) == ("f/1/examples/2/rollout/1", "ada", 7, "audit")
-    ((_, refused),) = said[2]
-    assert isinstance(refused, Rollout)
-    assert (refused.stage, refused.champion, refused.when) == ("refused", "v1", 8)
+    ((_, rejected),) = said[2]
+    assert isinstance(rejected, Rollout)
+    assert (rejected.stage, rejected.version, rejected.champion, rejected.when) == ("rejected", "v2", "v1", 8)
     again = Learner(feed("frozen"), 1)
     again.restore(learner.to_parts())
     assert again.take(9, decided[1]) == []

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import StateError
 from contracts.records import Decision
-from online_model.rollout import CANARY_LABELS, CANARY_SHARE, Change, Losses, RolloutState
+from online_model.rollout import CANARY_LABELS, CANARY_SHARE, PATIENCE, Change, Losses, RolloutState
 
 NONE = float("nan")
 BETTER = {"v1": 1.0, "v2": 0.4, "v3": 0.4}
@@ -83,11 +83,35 @@ def test_a_champion_that_goes_bad_after_its_promotion_is_rolled_back() -> None:
     assert "worse than v1, which serves again: mean loss" in change.why
 
 
-def test_a_newer_version_takes_the_place_in_the_shadow_and_waits_behind_a_canary() -> None:
+@pytest.mark.parametrize("losses", [{"v1": 1.0, "v2": 1.0}, {"v1": 1.0}])
+def test_a_newer_version_waits_until_the_trial_has_had_its_time(losses: dict[str, float]) -> None:
+    """One that shows nothing, or predicts nothing, makes way after PATIENCE labels; without a newer one its trial goes on."""
+    state = champion()
+    state.arrive("v2")
+    assert run(state, losses, PATIENCE - 1) == state.arrive("v3") == []
+    changes = run(state, losses, 1)
+    assert [(change.stage, change.version) for change in changes] == [("rejected", "v2"), ("shadow", "v3")]
+    assert changes[0].why == f"v3 is newer, and nothing was shown in {PATIENCE} labels"
+    run(state, {"v1": 1.0, "v3": 1.0}, PATIENCE)
+    assert [(change.stage, change.version) for change in state.arrive("v4")] == [("rejected", "v3"), ("shadow", "v4")]
+
+
+def test_a_trial_that_is_shown_to_be_better_is_not_ended_by_a_newer_version() -> None:
+    """The newer one is tried against the champion that came of it."""
+    state = champion()
+    state.arrive("v2")
+    assert state.arrive("v3") == []
+    assert [(change.stage, change.version) for change in run(state, BETTER, 4_000)][:3] == [
+        ("canary", "v2"),
+        ("champion", "v2"),
+        ("shadow", "v3"),
+    ]
+
+
+def test_of_versions_that_wait_the_newest_is_tried() -> None:
     """No version is lost: each is tried, or its rejection says which newer one took its place."""
     state = champion()
     state.arrive("v2")
-    assert [(c.stage, c.version) for c in state.arrive("v3")] == [("rejected", "v2"), ("shadow", "v3")]
     while state.stage == "shadow":
         run(state, BETTER, 1, seed=state.pairs)
     assert state.arrive("v4") == []

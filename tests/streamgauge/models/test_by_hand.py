@@ -185,7 +185,7 @@ def test_the_list_tells_who_when_and_why(bench: Bench, said: dict[str, Done]) ->
     told = [(told["stage"], told["by"], told["why"]) for version in listed for told in version["rollouts"] if version["version"] == "v1"]
     assert told == [
         ("shadow", "gate", "a version asks to be tried"),
-        ("rejected", "gate", "v2 is newer, and nothing was shown yet"),
+        ("rejected", "gate", "v2 was put in place by hand"),
         ("champion", "bob", "v2 is far off"),
         ("refused", "bob", "v1 is the champion already"),
         ("rolled_back", "ada", "v1 was never reviewed"),
