@@ -243,7 +243,7 @@ def test_a_decision_is_answered_at_its_offset_and_one_sent_twice_is_taken_once()
     promoted, tried = (rollout for _, rollout in said[0])
     assert isinstance(promoted, Rollout) and isinstance(tried, Rollout)
     assert (tried.stage, tried.version, tried.champion) == ("shadow", "v2", "v1")
-    assert (promoted.id, promoted.by, promoted.when, promoted.why) == ("f/1/examples/2/rollout/1", "ada", 7, "audit")
+    assert (promoted.id, promoted.by, promoted.when, promoted.why) == ("f/1/examples/2/rollout/0", "ada", 7, "audit")
     ((_, rejected),) = said[2]
     assert isinstance(rejected, Rollout)
     assert (rejected.stage, rejected.version, rejected.champion, rejected.when) == ("rejected", "v2", "v1", 8)
