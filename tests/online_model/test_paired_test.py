@@ -61,7 +61,7 @@ def test_an_advantage_that_swings_with_the_day_but_is_never_in_doubt_is_shown_at
     rng = np.random.default_rng(phase)
     hours = 2.0 * np.pi * (np.arange(20_000) / 20_000 + phase / 8)
     champion, challenger = (
-        0.6 + 0.2 * np.sin(hours) + 0.05 * np.abs(rng.standard_normal((20_000))),
+        0.6 + 0.2 * np.sin(hours) + 0.05 * np.abs(rng.standard_normal(20_000)),
         0.08 * np.abs(rng.standard_normal(20_000)),
     )
     assert 0 < gate.update_many(gate.new_paired_test(), champion, challenger, gate.LEVEL) < 1_500
