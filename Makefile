@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 SECONDS ?= 120
+# Processes of the tests; each starts a broker and a store of its own, and a file runs in one of them.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo lint test test-kafka lock schemas clean
 
@@ -27,10 +30,10 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup
-	$(BIN)/python -m pytest -m "not kafka and not slow"
+	$(PYTEST) -m "not kafka and not slow"
 
 test-kafka: setup
-	$(BIN)/python -m pytest -m "kafka or slow"
+	$(PYTEST) -m "kafka or slow"
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra training --extra dev pyproject.toml deploy/build.in -o requirements.lock

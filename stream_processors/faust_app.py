@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import faust
+import mode
 import msgspec
 from faust.web import Request, Response, View
 from mode.supervisors import CrashingSupervisor
@@ -31,6 +34,21 @@ from stream_processors.topics import ensure_topics
 PLANT_VARIABLE = "STREAMGAUGE_PLANT"
 
 
+class PlantApp(faust.App):
+    """A Faust app whose folds join their group while Faust's own consumer joins its: as an extra service they would wait for it."""
+
+    make_folds: Callable[..., FoldService]
+    folds: FoldService | None = None  # None before the start, and where the app only sends
+
+    def on_init_dependencies(self) -> Iterable[mode.ServiceT]:
+        """What Faust starts, and last, so that they end first, the folds."""
+        faust_own = super().on_init_dependencies()
+        if self.producer_only or self.client_only:
+            return faust_own
+        self.folds = self.make_folds(loop=self.loop, beacon=self.beacon)
+        return [*faust_own, self.folds]
+
+
 def make_app(
     feeds: list[Feed],
     plant: str,
@@ -39,9 +57,9 @@ def make_app(
     web_bind: str = "localhost",
     data: Path | None = None,
     history: str | None = None,
-) -> faust.App:
+) -> PlantApp:
     """The app with its fold service, alert agents and pages; `plant` names the consumer group, `history` where full copies go."""
-    app = faust.App(
+    app = PlantApp(
         f"streamgauge-{plant}-control",
         broker=[f"kafka://{server}" for server in servers.kafka.servers],
         broker_credentials=_credentials(servers.kafka),
@@ -64,13 +82,7 @@ def make_app(
         ensure_topics(feed, servers.kafka)  # before the alert agents ask for theirs: a broker may create what is asked for, in its own way
     metrics = WorkerMetrics()
 
-    class Folds(FoldService):
-        """The fold service with this plant's feeds."""
-
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(feeds, servers, plant, metrics, history, **kwargs)
-
-    app.service(Folds)
+    app.make_folds = partial(FoldService, feeds, servers, plant, metrics, history)
     for feed in feeds:
         _watch_alerts(app, feed, metrics)
     _pages(app, metrics)
@@ -96,13 +108,12 @@ def _watch_alerts(app: faust.App, feed: Feed, metrics: WorkerMetrics) -> None:
     app.agent(topic, name=f"alerts-{feed.name}", concurrency=1, supervisor_strategy=CrashingSupervisor)(watch)
 
 
-def _pages(app: faust.App, metrics: WorkerMetrics) -> None:
+def _pages(app: PlantApp, metrics: WorkerMetrics) -> None:
     async def live(view: View, request: Request) -> Response:
         return view.text("live\n")
 
     async def ready(view: View, request: Request) -> Response:
-        folds = next((s for s in app._children if isinstance(s, FoldService)), None)
-        ok = folds is not None and folds.ready
+        ok = app.folds is not None and app.folds.ready
         return view.text("ready\n" if ok else "no partitions yet\n", status=200 if ok else 503)
 
     async def numbers(view: View, request: Request) -> Response:

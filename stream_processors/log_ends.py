@@ -25,6 +25,7 @@ END_SECONDS = 30.0  # a broker that has just started answers fetches late
 async def end_offset(consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
     """The offset after the last record of one partition, records of open transactions and control records included.
 
+    A log that holds nothing but an open transaction counts as empty where `consumer` reads committed records only.
     `consumer` belongs to no group; before and afterwards it is assigned to nothing: a fetch that waits at the end of a log
     would hold back every answer behind it on the same connection, 0.1 s each.
 
@@ -56,17 +57,22 @@ def end_offsets(places: Collection[tuple[str, int]], settings: KafkaSettings) ->
     Raises:
         ServerUnavailable: the broker did not answer in time, or a topic does not exist.
     """
+    return {place: end for place, (_, end) in log_bounds(places, settings).items()}
+
+
+def log_bounds(places: Collection[tuple[str, int]], settings: KafkaSettings) -> dict[tuple[str, int], tuple[int, int]]:
+    """The first offset that each (topic, partition) holds, and the one after its last record; raises as `end_offsets` does."""
     try:
         consumer = kafka.KafkaConsumer(**settings.client_options(), enable_auto_commit=False, auto_offset_reset="earliest")
         try:
-            return _ends(consumer, [kafka.TopicPartition(*place) for place in places])
+            return _bounds(consumer, [kafka.TopicPartition(*place) for place in places])
         finally:
             consumer.close()
     except KafkaError as error:
         raise ServerUnavailable(f"Kafka at {','.join(settings.servers)} did not tell where its topics end: {error}") from error
 
 
-def _ends(consumer: kafka.KafkaConsumer, places: list[kafka.TopicPartition]) -> dict[tuple[str, int], int]:
+def _bounds(consumer: kafka.KafkaConsumer, places: list[kafka.TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
     first, listed = consumer.beginning_offsets(places), consumer.end_offsets(places)
     waiting = [place for place in places if listed[place] > first[place]]
     consumer.assign(waiting)
@@ -82,4 +88,4 @@ def _ends(consumer: kafka.KafkaConsumer, places: list[kafka.TopicPartition]) -> 
         if time.monotonic() > deadline:
             raise ServerUnavailable(f"Kafka did not tell within {END_SECONDS:.0f} s where {', '.join(p.topic for p in waiting)} end")
     marks = {place: int(consumer.highwater(place)) for place in waiting}
-    return {(place.topic, place.partition): max(int(listed[place]), marks.get(place, 0)) for place in places}
+    return {(p.topic, p.partition): (int(first[p]), max(int(listed[p]), marks.get(p, 0))) for p in places}

@@ -16,6 +16,14 @@ from streamgauge.local_stack import LocalStack
 from tests.apache_kafka import ApacheKafka
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that compile everything or run servers come first: begun last, one of them would leave the other test process idle."""
+    weights = {item.path: 2 for item in items}
+    for weight, mark in ((1, "integration"), (0, "slow")):
+        weights |= {item.path: weight for item in items if item.get_closest_marker(mark)}
+    items.sort(key=lambda item: weights[item.path])
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Servers]:
     """The embedded broker and store, shared by all tests: name feeds and topics after the test."""

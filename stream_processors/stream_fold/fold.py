@@ -132,7 +132,7 @@ class StreamFold(LogFold):
 
     def fold_rows(self, columns: Columns) -> kernel.RowOutputs:
         """Folds decoded records and returns what each row came to; evidence waits in the writer."""
-        n = columns.n
+        n, columns = columns.n, _of_one_type(columns)
         rows = kernel.new_row_outputs(n, self.plan, 1 if self._model is None else n)
         begin, step = 0, n if self._model is None else 1
         while begin < n:
@@ -257,3 +257,11 @@ class StreamFold(LogFold):
         self._group = group_scores_from_bytes(chunks)
         self._buffer = self._new_buffer()
         self._told = {}
+
+
+def _of_one_type(columns: Columns) -> Columns:
+    """Offsets and times that cannot be written, as of records: those of files are another type, for which the kernel is compiled anew."""
+    views = columns.offset.view(), columns.kafka_time.view()
+    for view in views:
+        view.flags.writeable = False
+    return columns._replace(offset=views[0], kafka_time=views[1])

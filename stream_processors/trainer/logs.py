@@ -13,7 +13,7 @@ from contracts.definition import Feed
 from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
-from stream_processors.log_ends import end_offsets
+from stream_processors.log_ends import log_bounds
 
 READ_SECONDS = 60.0  # without a record; an open transaction is ended by the broker before
 SEND_SECONDS = 60.0
@@ -34,14 +34,8 @@ class FeedLogs:
 
     def bounds(self, kind: str) -> tuple[int, int]:
         """Offsets [first, end) that the log holds."""
-        topic = topic_name(self.feed, kind)
-        end = end_offsets([(topic, 0)], self.kafka)[topic, 0]
-        consumer = self._consumer()
-        try:
-            place = TopicPartition(topic, 0)
-            return int(consumer.beginning_offsets([place])[place]), end
-        finally:
-            consumer.close()
+        place = (topic_name(self.feed, kind), 0)
+        return log_bounds([place], self.kafka)[place]
 
     def read(self, kind: str, first: int, end: int) -> Iterator[Record]:
         """Committed records of offsets first ≤ offset < end.

@@ -23,7 +23,7 @@ from streamgauge.local_stack import Child, free_port
 from tests.apache_kafka import ApacheKafka
 from tests.deploy.compose_file import ROOT, environment_on_host, host_paths, host_ports, kafka_properties, load, on_host, own_services
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.integration, pytest.mark.kafka]
 
 HEALTHY_SECONDS = 120  # the file gives 60 s on a machine of its own; tests share theirs
 ALERT_SECONDS = 240  # the simulator sends its two weeks in 60 s; the faults begin after a third of them

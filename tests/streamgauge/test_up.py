@@ -1,3 +1,5 @@
+"""`streamgauge up` as a process: its servers and a plant's workers, and that they end with it."""
+
 import contextlib
 import os
 import re
@@ -16,6 +18,7 @@ from contracts.errors import ServerUnavailable
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
 from stream_processors.waiting import wait_for_kafka, wait_for_redis
 
+pytestmark = pytest.mark.integration
 UP = [sys.executable, "-m", "streamgauge", "up"]
 CLEAN = {name: value for name, value in os.environ.items() if name not in (KAFKA_VARIABLE, REDIS_VARIABLE)}
 

@@ -15,6 +15,7 @@ from producers.replay import Replay
 from stream_processors.backtest.column_rows import take_rows
 from stream_processors.backtest.partition_folds import GENERATION, PartitionFolds, place_entities
 from stream_processors.decoding.batches import raw_batch
+from stream_processors.stream_fold import fold_kernel
 from stream_processors.stream_fold.fold import StreamFold
 from streamgauge.backtest.history import History, read_history
 from streamgauge.backtest.run import run_backtest, write_outputs
@@ -116,3 +117,10 @@ def test_outputs_are_the_same_bytes_again(history: History, tmp_path: Path) -> N
         write_outputs(tmp_path / name, history, run_backtest(FEED, history, PARTITIONS, lambda rows: None))
     for name in ("scores.csv", "alerts.jsonl"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_rows_of_files_run_through_the_kernel_that_is_compiled_for_records(files: Path, history: History) -> None:
+    """A first backtest compiles the fold no second time."""
+    live(files, cut=1_000)
+    run_backtest(FEED, history, PARTITIONS, lambda rows: None)
+    assert len(fold_kernel.fold_rows.signatures) == 1

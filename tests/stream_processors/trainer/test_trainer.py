@@ -1,3 +1,5 @@
+"""Requests become versions, once each, wherever the trainer is killed; what the order of the log decides, on Apache Kafka as well."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -80,9 +82,19 @@ def feed_on(servers: Servers, name: str, examples: int = 400) -> Feed:
     + [("shown", {})],
 )
 def test_a_trainer_killed_at_any_step_loses_no_request_and_registers_nothing_twice(
-    servers: Servers, place: str, mortal: dict[str, int]
+    stack: Servers, place: str, mortal: dict[str, int]
 ) -> None:
     """Its successor ends with one snapshot, one arrival and one final answer, though more examples have come meanwhile."""
+    kill_and_succeed(stack, place, mortal)
+
+
+@pytest.mark.kafka
+def test_on_apache_kafka_too_a_killed_trainer_loses_no_request(kafka_stack: Servers) -> None:
+    """The step that is killed after all others, where a successor has every record to find."""
+    kill_and_succeed(kafka_stack, "before-trained", {"before": 3})
+
+
+def kill_and_succeed(servers: Servers, place: str, mortal: dict[str, int]) -> None:
     feed = feed_on(servers, f"killed-{place}")
     requests = [request(feed, 0)]
     with pytest.raises(Killed):
@@ -101,30 +113,30 @@ def test_a_trainer_killed_at_any_step_loses_no_request_and_registers_nothing_twi
     assert shown.versions == ([] if place == "after-trained" else ["v1"])
 
 
-def test_the_same_request_gives_the_same_model_after_a_kill(servers: Servers) -> None:
+def test_the_same_request_gives_the_same_model_after_a_kill(stack: Servers) -> None:
     """A feed whose trainer was killed between training and the snapshot ends with the very weights of one that was not."""
     states = []
     for name, mortal in (("bytes-whole", {}), ("bytes-killed", {"before": 1})):
-        feed = feed_on(servers, name)
+        feed = feed_on(stack, name)
         if mortal:
             with pytest.raises(Killed):
-                live(MortalLogs(feed, servers, **mortal), [request(feed, 0)], Shown())
-            put_examples(feed, servers.kafka, 420, 400)
-        live(FeedLogs(feed, servers.kafka), [request(feed, 0)], Shown())
-        (snapshot,) = Story(FeedLogs(feed, servers.kafka)).snapshots
+                live(MortalLogs(feed, stack, **mortal), [request(feed, 0)], Shown())
+            put_examples(feed, stack.kafka, 420, 400)
+        live(FeedLogs(feed, stack.kafka), [request(feed, 0)], Shown())
+        (snapshot,) = Story(FeedLogs(feed, stack.kafka)).snapshots
         states.append((snapshot.state, snapshot.metrics, snapshot.reference))
     assert states[0] == states[1]
 
 
-def test_requests_that_are_not_trained_are_told_why(servers: Servers) -> None:
+def test_requests_that_are_not_trained_are_told_why(stack: Servers) -> None:
     """Too little data, then too soon after that, then trained, then too soon, with a pause that doubles with a failure."""
-    feed = feed_on(servers, "refused", 100)
+    feed = feed_on(stack, "refused", 100)
     times = [0, MINUTE + 1, 2 * MINUTE, 2 * MINUTE + 10, 3 * MINUTE + 1]
     requests = [request(feed, n, time) for n, time in enumerate(times)]
-    live(FeedLogs(feed, servers.kafka), requests[:2], Shown())
-    put_examples(feed, servers.kafka, 400, 100)
-    live(FeedLogs(feed, servers.kafka), requests, Shown())
-    story = Story(FeedLogs(feed, servers.kafka))
+    live(FeedLogs(feed, stack.kafka), requests[:2], Shown())
+    put_examples(feed, stack.kafka, 400, 100)
+    live(FeedLogs(feed, stack.kafka), requests, Shown())
+    story = Story(FeedLogs(feed, stack.kafka))
     expected = ["too_little", "too_soon", "started", "trained", "too_soon", "started", "trained"]
     assert story.outcomes == expected
     assert [snapshot.version for snapshot in story.snapshots] == ["v3", "v5"]
@@ -132,46 +144,46 @@ def test_requests_that_are_not_trained_are_told_why(servers: Servers) -> None:
     assert "120 s must pass" in story.answers[1].reason and "60 s must pass" in story.answers[4].reason
 
 
-def test_the_request_for_a_first_model_is_never_too_soon(servers: Servers) -> None:
+def test_the_request_for_a_first_model_is_never_too_soon(stack: Servers) -> None:
     """A request of the judge came days later by its clock, and found no labels; the learner's is trained all the same."""
-    feed = feed_on(servers, "first", 0)
+    feed = feed_on(stack, "first", 0)
     early = request(feed, 0, 7 * 1440 * MINUTE)
     first = msgspec.json.decode(request(feed, 1, 0), type=RetrainRequest)
     first.id = str(RecordId(feed.name, 1, "examples", 399, "retrain", 0))
-    live(FeedLogs(feed, servers.kafka), [early], Shown())
-    put_examples(feed, servers.kafka, 400)
-    live(FeedLogs(feed, servers.kafka), [early, msgspec.json.encode(first)], Shown())
-    assert Story(FeedLogs(feed, servers.kafka)).outcomes == ["too_little", "started", "trained"]
+    live(FeedLogs(feed, stack.kafka), [early], Shown())
+    put_examples(feed, stack.kafka, 400)
+    live(FeedLogs(feed, stack.kafka), [early, msgspec.json.encode(first)], Shown())
+    assert Story(FeedLogs(feed, stack.kafka)).outcomes == ["too_little", "started", "trained"]
 
 
-def test_a_request_during_a_training_is_told_so(servers: Servers) -> None:
+def test_a_request_during_a_training_is_told_so(stack: Servers) -> None:
     """The one that came while another was being trained is answered; what is no request is passed over."""
-    feed = feed_on(servers, "busy")
-    trainer = Trainer(FeedLogs(feed, servers.kafka), Shown())
+    feed = feed_on(stack, "busy")
+    trainer = Trainer(FeedLogs(feed, stack.kafka), Shown())
     job = trainer.answer(0, request(feed, 0))
     assert job is not None
     assert trainer.answer(1, request(feed, 1, MINUTE * 9), busy=True) is None
     assert trainer.answer(2, b"no request") is None
     assert trainer.answer(0, request(feed, 0), busy=True) is None
     job()
-    assert Story(FeedLogs(feed, servers.kafka)).outcomes == ["started", "in_progress", "trained"]
+    assert Story(FeedLogs(feed, stack.kafka)).outcomes == ["started", "in_progress", "trained"]
 
 
-def test_a_changed_concept_waits_until_the_time_after_it_can_be_learnt(servers: Servers) -> None:
+def test_a_changed_concept_waits_until_the_time_after_it_can_be_learnt(stack: Servers) -> None:
     """Its request waits for another training and for enough labels since the change, trains on those; other requests never wait."""
-    feed = feed_on(servers, "concept", 500)
-    trainer = Trainer(FeedLogs(feed, servers.kafka), Shown())
+    feed = feed_on(stack, "concept", 500)
+    trainer = Trainer(FeedLogs(feed, stack.kafka), Shown())
     concept = request(feed, 1, MINUTE * 9, changed_from=400)
     assert not trainer.waits(request(feed, 0), busy=True) and not trainer.waits(b"no request", busy=True)
     assert trainer.waits(concept, busy=True) and trainer.waits(concept, busy=False)
-    put_examples(feed, servers.kafka, 1_110, 500)
+    put_examples(feed, stack.kafka, 1_110, 500)
     assert trainer.waits(concept, busy=False)  # 710 examples, of which 194 had their label, a minute late, when the first fold began
-    put_examples(feed, servers.kafka, 1_310, 1_110)
+    put_examples(feed, stack.kafka, 1_310, 1_110)
     assert not trainer.waits(concept, busy=False)
     job = trainer.answer(1, concept)
     assert job is not None
     job()
-    story = Story(FeedLogs(feed, servers.kafka))
+    story = Story(FeedLogs(feed, stack.kafka))
     assert story.snapshots[0].metrics["held_out"] == 182 and story.outcomes == ["started", "trained"]
 
 
@@ -192,19 +204,19 @@ def test_of_two_trainers_that_begin_at_once_the_first_on_the_log_decides(servers
 
 
 def test_a_training_that_fails_is_answered_and_one_that_ends_the_process_is_given_up(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
+    stack: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error is an answer with its sentence; a request that has killed five processes is not begun again."""
-    feed = feed_on(servers, "failing")
+    feed = feed_on(stack, "failing")
     monkeypatch.setattr("stream_processors.trainer.trainer.train", raising(StreamgaugeError("the disk is full")))
-    live(FeedLogs(feed, servers.kafka), [request(feed, 0)], Shown())
+    live(FeedLogs(feed, stack.kafka), [request(feed, 0)], Shown())
     monkeypatch.setattr("stream_processors.trainer.trainer.train", raising(Killed()))
     requests = [request(feed, 0), request(feed, 1, 9 * MINUTE)]
     for _ in range(5):
         with pytest.raises(Killed):
-            live(FeedLogs(feed, servers.kafka), requests, Shown())
-    live(FeedLogs(feed, servers.kafka), requests, Shown())
-    story = Story(FeedLogs(feed, servers.kafka))
+            live(FeedLogs(feed, stack.kafka), requests, Shown())
+    live(FeedLogs(feed, stack.kafka), requests, Shown())
+    story = Story(FeedLogs(feed, stack.kafka))
     assert story.answers[1].reason == "the disk is full"
     assert story.outcomes == ["started", "failed", *["started"] * 5, "failed"]
     assert set(story.final.values()) == {1}
@@ -218,7 +230,7 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]
 
 
 def test_mlflow_on_sqlite_shows_the_request_its_candidates_and_the_challenger(
-    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One finished run a request with a nested one a candidate; one registered version with the alias, which predicts; all of it once."""
     import mlflow
@@ -228,17 +240,17 @@ def test_mlflow_on_sqlite_shows_the_request_its_candidates_and_the_challenger(
     from tests.training.examples import examples_of
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it for child processes: undone when the test ends
-    feed = feed_on(servers, "tracked")
+    feed = feed_on(stack, "tracked")
     tracking = MlflowTracking([feed], tmp_path / "runs")
     with pytest.raises(Killed):
-        live(MortalLogs(feed, servers, before=3), [request(feed, 0)], tracking)  # type: ignore[arg-type]
-    live(FeedLogs(feed, servers.kafka), [request(feed, 0)], tracking)  # type: ignore[arg-type]
+        live(MortalLogs(feed, stack, before=3), [request(feed, 0)], tracking)  # type: ignore[arg-type]
+    live(FeedLogs(feed, stack.kafka), [request(feed, 0)], tracking)  # type: ignore[arg-type]
     client = mlflow.MlflowClient(tracking.uri)
     experiment = client.get_experiment_by_name("streamgauge/tracked")
     runs = client.search_runs([experiment.experiment_id])
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert [run.info.status for run in parents] == ["FINISHED"]
-    (snapshot,) = Story(FeedLogs(feed, servers.kafka)).snapshots
+    (snapshot,) = Story(FeedLogs(feed, stack.kafka)).snapshots
     assert parents[0].data.params["definition"] == feed.hash and parents[0].data.params["examples"] == "0 to 400"
     assert parents[0].data.metrics["mae"] == snapshot.metrics["mae"]
     nested = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
