@@ -8,14 +8,19 @@ from typing import Any
 import hiredis
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
-from contracts.errors import ServerUnavailable, SettingsError, StreamgaugeError
+from contracts.errors import ServerUnavailable, SettingsError, StateError, StreamgaugeError
 from contracts.settings import public_url
 
 CONNECT_SECONDS = 5.0  # without it a host that drops packets holds a command for minutes
 REPLY_SECONDS = 10.0  # without it a hung server holds a partition for ever; less than that, and a slow fork of its own is an outage
 READ_BYTES = 262_144  # redis-py reads 32 KB at a time: two more system calls for the reply of a hundred vectors
 OLDEST = (7, 0)  # of Redis, and of what Valkey says it is compatible with
+
+_PASSING = ("MISCONF", "BUSY", "UNKILLABLE", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+"""What a server says in a state that ends: it cannot save, runs a script, lacks replicas or a primary, elects one, moves slots."""
 
 _OPTIONS: dict[str, Any] = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": REPLY_SECONDS, "socket_read_size": READ_BYTES}
 
@@ -45,7 +50,7 @@ async def async_client(url: str, holds_state: bool = True) -> redis.asyncio.Redi
     """The same for asyncio. For a worker the server is also checked to be one that can hold state (`check_server`)."""
     client: redis.asyncio.Redis | None = None
     try:
-        client = redis.asyncio.Redis.from_url(url, **_OPTIONS)
+        client = redis.asyncio.Redis.from_url(url, **_OPTIONS, retry=_once_more())
         client.connection_pool.connection_class = _packed_in_c(client.connection_pool.connection_class)
         binary_only(client)
         await client.ping()
@@ -58,6 +63,18 @@ async def async_client(url: str, holds_state: bool = True) -> redis.asyncio.Redi
             raise
         raise in_words(error, public_url(url)) from error
     return client
+
+
+def _once_more() -> Retry:
+    """A connection that the server has closed meanwhile is opened again at once; more is for whoever knows how long to wait."""
+    return Retry(NoBackoff(), 1, (redis.ConnectionError,))
+
+
+async def drop_connections(client: Any) -> None:
+    """Closes what is open, so that the next call looks the address up again. A cluster's client does so by itself."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is not None:
+        await pool.disconnect(inuse_connections=False)
 
 
 def _packed_in_c(connection: type[Any]) -> type[Any]:
@@ -126,9 +143,13 @@ def in_words(error: Exception, where: str) -> StreamgaugeError:
         return ServerUnavailable(f"Redis at {where} is full ({text}); raise maxmemory, or lower max_entities in the definition")
     if isinstance(error, redis.ReadOnlyError):
         return ServerUnavailable(f"Redis at {where} is a replica and takes no writes; name the primary")
+    if isinstance(error, redis.BusyLoadingError):
+        return ServerUnavailable(f"Redis at {where} is loading its data ({text}); it answers when it has done so")
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
         return ServerUnavailable(f"Redis at {where} does not answer ({text}); start one with: streamgauge up, or name one with --redis URL")
-    return ServerUnavailable(f"Redis at {where} refused a call ({text})")
+    if text.startswith(_PASSING) or "Script killed" in text or isinstance(error, redis.exceptions.ClusterError):
+        return ServerUnavailable(f"Redis at {where} refused a call ({text})")
+    return StateError(f"Redis at {where} refused a call ({text}); does another program write keys that begin with sg: there?")
 
 
 def client_address(client: Any) -> str:
