@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between tries: longer ones delay the return, shorter ones load a server that comes up
 REMIND_SECONDS = 30.0  # an outage that is said once is overlooked in a long log
@@ -16,10 +17,12 @@ class Outage:
     Args:
         server: its name in messages, such as "Redis".
         log: where it is said.
+        meanwhile: awaited before each pause.
     """
 
-    def __init__(self, server: str, log: logging.Logger) -> None:
+    def __init__(self, server: str, log: logging.Logger, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
         self.server = server
+        self._meanwhile = meanwhile
         self.reason = ""  # empty while the server answers
         self._log = log
         self._since, self._clock = 0.0, ""
@@ -50,6 +53,8 @@ class Outage:
     async def wait(self, error: BaseException) -> None:
         """Notes a failure and waits until the next try is due."""
         self.failed(error)
+        if self._meanwhile is not None:
+            await self._meanwhile()
         pause = PAUSES[min(self._tries, len(PAUSES) - 1)]
         self._tries += 1
         await asyncio.sleep(pause)

@@ -102,8 +102,8 @@ def _pages(app: faust.App, metrics: WorkerMetrics) -> None:
 
     async def ready(view: View, request: Request) -> Response:
         folds = next((s for s in app._children if isinstance(s, FoldService)), None)
-        ok = folds is not None and folds.ready
-        return view.text("ready\n" if ok else "no partitions yet\n", status=200 if ok else 503)
+        waits_for = folds.waits_for if folds is not None else "no partitions yet"
+        return view.text(f"{waits_for or 'ready'}\n", status=503 if waits_for else 200)
 
     async def numbers(view: View, request: Request) -> Response:
         return view.bytes(metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 
@@ -243,7 +243,7 @@ class PartitionRunner:
         self.progress.advance(fetched)
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
-        await asyncio.gather(self._publisher.publish(records), self._serve(outputs))
+        await _both(self._publisher.publish(records), self._serve(outputs))
         self._forget_passed()
         return outputs
 
@@ -320,6 +320,18 @@ class PartitionRunner:
     async def abandon(self) -> None:
         """Ends its own producer and nothing else: another owner goes on from the last checkpoint."""
         await self._publisher.close()
+
+
+async def _both(one: Coroutine[Any, Any, None], other: Coroutine[Any, Any, None]) -> None:
+    """Waits for both; where one fails the other is ended, since the place is then given up and nobody may write for it."""
+    tasks = [asyncio.create_task(one), asyncio.create_task(other)]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
 
 
 class Placed(NamedTuple):

@@ -40,6 +40,13 @@ def behind_a_proxy(url: str, scenario: Scenario) -> None:
     asyncio.run(inside())
 
 
+async def eventually(done: Callable[[], bool]) -> None:
+    while True:
+        if done():
+            return
+        await asyncio.sleep(0.01)
+
+
 WELL = (Served(1, False), False, Served(1, False))
 
 
@@ -206,8 +213,7 @@ def test_a_call_waits_until_the_store_is_back(
         await one_of_each(store, 5)
         await broken(client, proxy)
         work = asyncio.create_task(one_of_each(store, 6))
-        while outage._tries < 3:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: outage._tries >= 3)
         assert reason in outage.sentence
         assert outage.seconds > 0
         assert not work.done()
@@ -226,8 +232,7 @@ def test_scripts_lost_during_an_outage_are_sent_again(redis_url: str) -> None:
         await one_of_each(store, 5)
         await proxy.refuse()
         work = asyncio.create_task(one_of_each(store, 6))
-        while not outage.reason:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: bool(outage.reason))
         await client.script_flush()
         await proxy.listen()
         assert await work == WELL
