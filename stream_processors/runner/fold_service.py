@@ -41,9 +41,9 @@ CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes m
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
 LAG_SECONDS = 5.0  # between two looks for how far the logs have gone
-ANSWER_SECONDS = 5.0  # a broker that does not say within them is gone
+ANSWER_SECONDS = 4.0  # a broker that does not say within them is gone
 YIELD_SECONDS = 3.0  # half a session: work that holds up a rebalance or the end for longer is let go, and folded again
-RELEASE_SECONDS = 5.0  # of a last checkpoint; a server that hangs would hold up the end of the process
+RELEASE_SECONDS = 3.0  # of a last checkpoint; a server that hangs would hold up the end of the process
 LOGS = ("events", "evidence")
 LEARNING_LOGS = ("labels", "examples")  # of feeds with a target
 log = logging.getLogger("streamgauge.worker")
@@ -155,7 +155,7 @@ class FoldService(mode.Service):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._producer.send_and_wait(topic_name(feed, "evidence"), found, partition=0)
         except (KafkaError, TimeoutError) as error:  # nobody is heard when the broker is gone, and that is no silence of devices
-            log.warning("%s: that nobody is heard could not be recorded (%s)", feed.name, error or "no answer")
+            log.warning("%s: that nobody is heard could not be recorded (%s)", feed.name, str(error) or "no answer")
 
     @mode.Service.timer(LAG_SECONDS)
     async def _measure_lag(self) -> None:
@@ -164,8 +164,8 @@ class FoldService(mode.Service):
             async with asyncio.timeout(ANSWER_SECONDS):
                 ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
         except (KafkaError, TimeoutError) as error:
-            where = ",".join(self.servers.kafka.servers)
-            self.kafka.failed(f"Kafka at {where} does not answer ({error or f'nothing within {ANSWER_SECONDS:.0f} s'})")
+            where, why = ",".join(self.servers.kafka.servers), str(error) or f"nothing within {ANSWER_SECONDS:.0f} s"
+            self.kafka.failed(f"Kafka at {where} does not answer ({why})")
             return
         self.kafka.over()
         known = {place: max(int(end), self._consumer.highwater(place) or 0) for place, end in ends.items() if place in self.runners}
@@ -286,7 +286,7 @@ class FoldService(mode.Service):
         if isinstance(error, Fenced):
             log.warning("%s was taken by another worker; this one lets go, and takes it again in %.0f s if it stays its own", name, pause)
         elif not isinstance(error, TimeoutError):
-            log.warning("%s is let go, and taken again in %.0f s: %s", name, pause, error or type(error).__name__)
+            log.warning("%s is let go, and taken again in %.0f s: %s", name, pause, str(error) or type(error).__name__)
         else:
             log.warning("%s is let go amid its work, which held up a rebalance or the end", name)
         if runner is not None:
