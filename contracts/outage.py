@@ -50,14 +50,18 @@ class Outage:
             self._said, self._said_at = kind, now
             self._log.warning("%s; nothing is skipped", self.sentence)
 
+    def pause(self, error: BaseException) -> float:
+        """Notes a failure; returns the seconds until the next try."""
+        self.failed(error)
+        self._tries += 1
+        return PAUSES[min(self._tries, len(PAUSES)) - 1]
+
     async def wait(self, error: BaseException) -> None:
         """Notes a failure and waits until the next try is due."""
-        self.failed(error)
+        seconds = self.pause(error)
         if self._meanwhile is not None:
             await self._meanwhile()
-        pause = PAUSES[min(self._tries, len(PAUSES) - 1)]
-        self._tries += 1
-        await asyncio.sleep(pause)
+        await asyncio.sleep(seconds)
 
     def over(self) -> None:
         """Notes that the server did what it was asked."""

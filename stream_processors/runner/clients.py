@@ -18,7 +18,7 @@ HEARTBEAT_MS = 1_500  # three chances within a session
 MAX_POLL_MS = 300_000  # a long restore must not lose the partitions that it restores
 TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-committed readers wait this long for its end
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
-CLOSE_SECONDS = 2.0  # for what is to be flushed, and to leave the group; a broker that is gone holds either up without end
+CLOSE_SECONDS = 1.0  # for what is to be flushed, and to leave the group; a broker that is gone holds either up without end
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
 
 _closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly

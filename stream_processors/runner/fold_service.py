@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import mode
@@ -75,7 +76,8 @@ class FoldService(mode.Service):
         self._work: asyncio.Timeout | None = None  # what is done under the lock for one place, to be let go when it holds up more
         self._logs: dict[str, tuple[FeedRunners, str]] = {}
         self._idle = IdleWatch()
-        self._clients = contextlib.AsyncExitStack()  # what is open, to be closed in reverse
+        self._committing: asyncio.Task[None] | None = None
+        self._open: list[Callable[[], Awaitable[None]]] = []  # closes what is open
 
     @property
     def waits_for(self) -> str:
@@ -96,9 +98,9 @@ class FoldService(mode.Service):
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 50)
         self._redis: Redis = await async_client(self.servers.redis)
-        self._clients.push_async_callback(self._redis.aclose)
+        self._open.append(self._redis.aclose)
         self._producer = plain_producer(kafka)
-        self._clients.push_async_callback(stopped, self._producer)
+        self._open.append(functools.partial(stopped, self._producer))
         await self._producer.start()
         transactions = await has_transactions(kafka)
         if not transactions:
@@ -111,19 +113,22 @@ class FoldService(mode.Service):
                 log.warning(finding)
             ids = {state.name: state.topic_id for state in found.topics.values()}
             runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids, self.history, self.redis)
-            self._clients.push_async_callback(runners.stop)
+            self._open.append(runners.stop)
             await runners.start()
             for name in LOGS + (LEARNING_LOGS if feed.target is not None else ()):
                 self._logs[topic_name(feed, name)] = (runners, name)
         self._consumer = group_consumer(kafka, self.group, self.owner)
-        self._clients.push_async_callback(stopped, self._consumer)
+        self._open.append(functools.partial(stopped, self._consumer))
         await self._consumer.start()
         self._consumer.subscribe(list(self._logs), listener=_Rebalance(self))
 
     async def on_stop(self) -> None:
         """Checkpoints, leaves the group at once, closes everything."""
-        async with self._clients, self._locked():
-            await self._give_up(list(self.runners))
+        try:
+            async with self._locked():
+                await self._give_up(list(self.runners))
+        finally:
+            await asyncio.gather(*(close() for close in self._open))
 
     @contextlib.asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
@@ -254,9 +259,13 @@ class FoldService(mode.Service):
         async with self._owned(place):
             with self.metrics.checkpointing():
                 await runner.checkpoint()
-            with contextlib.suppress(KafkaError, TimeoutError):  # the group's offsets serve lag tools only; the manifest is what counts
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await self._consumer.commit({place: runner.progress.next_offset})
+        if place in self.runners and (self._committing is None or self._committing.done()):
+            self._committing = asyncio.create_task(self._commit({place: runner.progress.next_offset}))
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        """The group's offsets serve lag tools only; nobody waits for a broker that is gone to take them."""
+        with contextlib.suppress(KafkaError):
+            await self._consumer.commit(offsets)
 
     @contextlib.asynccontextmanager
     async def _owned(self, place: TopicPartition) -> AsyncIterator[None]:
@@ -331,19 +340,23 @@ class FoldService(mode.Service):
 
     async def _give_up(self, places: list[TopicPartition]) -> None:
         """With a last checkpoint, unless Redis is gone: a successor then folds again what came after the one before."""
-        for place in places:
-            runner = self.runners.pop(place)
-            if self.redis.reason:
-                log.warning("%s/%d is given up without a last checkpoint: %s", place.topic, place.partition, self.redis.sentence)
-                await runner.abandon()
-                continue
+        runners = {place: self.runners.pop(place) for place in places}
+        try:
+            for place, runner in runners.items():
+                await self._last_checkpoint(place, runner)
+        finally:
+            await asyncio.gather(*(runner.abandon() for runner in runners.values()))
+
+    async def _last_checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
+        with contextlib.suppress(Fenced):
             try:
-                async with asyncio.timeout(RELEASE_SECONDS):
-                    await runner.release()
+                if not self.redis.reason:
+                    async with asyncio.timeout(RELEASE_SECONDS):
+                        await runner.last_checkpoint()
             except TimeoutError:
                 self.redis.failed(f"a last checkpoint took more than {RELEASE_SECONDS:.0f} s")
-            except Fenced:
-                continue
+            if self.redis.reason and runner.changed:
+                log.warning("%s/%d is given up without a last checkpoint: %s", place.topic, place.partition, self.redis.sentence)
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
