@@ -7,6 +7,7 @@ service `FoldService`, since a stock agent acknowledges what it failed to do and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
@@ -33,7 +34,26 @@ from stream_processors.topics import ensure_topics
 
 PLANT_VARIABLE = "STREAMGAUGE_PLANT"
 LINGER_SECONDS = 3.0  # 0.5 s are usual; with this and a last checkpoint it ends within the 10 s that supervisors give
-_processes: set[faust.App] = set()  # apps that are all that their process does
+
+
+class ControlApp(faust.App):
+    """An app that ends its folds first, and does not wait long for the rest: Faust's own clients hold nothing."""
+
+    ends_process = False  # it is all that its process does
+
+    @property
+    def folds(self) -> FoldService | None:
+        """Its fold service, once it has started."""
+        return next((service for service in self._children if isinstance(service, FoldService)), None)
+
+    async def on_stop(self) -> None:
+        """Checkpoints before anything that could wait for a broker that is gone."""
+        folds = self.folds
+        if folds is not None:
+            await folds.stop()
+        if self.ends_process:
+            _end_within(LINGER_SECONDS, lambda: int(self.crashed or (folds is not None and folds.crashed)))
+        await super().on_stop()
 
 
 def make_app(
@@ -44,9 +64,9 @@ def make_app(
     web_bind: str = "localhost",
     data: Path | None = None,
     history: str | None = None,
-) -> faust.App:
+) -> ControlApp:
     """The app with its fold service, alert agents and pages; `plant` names the consumer group, `history` where full copies go."""
-    app = faust.App(
+    app = ControlApp(
         f"streamgauge-{plant}-control",
         broker=[f"kafka://{server}" for server in servers.kafka.servers],
         broker_credentials=_credentials(servers.kafka),
@@ -75,14 +95,6 @@ def make_app(
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(feeds, servers, plant, metrics, history, **kwargs)
 
-        async def on_stop(self) -> None:
-            """Also bounds what comes after it: Faust's own clients hold nothing, and wait for a broker that is gone."""
-            try:
-                await super().on_stop()
-            finally:
-                if app in _processes:
-                    _end_within(LINGER_SECONDS, lambda: int(self.crashed or app.crashed))
-
     app.service(Folds)
     for feed in feeds:
         _watch_alerts(app, feed, metrics)
@@ -93,10 +105,15 @@ def make_app(
 def _end_within(seconds: float, code: Callable[[], int]) -> None:
     """Ends the process after so many seconds, unless it has ended before."""
 
+    def shown(raised: threading.ExceptHookArgs) -> None:
+        if raised.exc_type is not asyncio.CancelledError:  # Faust's consumer thread, which waits for the broker
+            threading.__excepthook__(raised)
+
     def end() -> None:
         logging.shutdown()
         os._exit(code())
 
+    threading.excepthook = shown
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
@@ -121,13 +138,12 @@ def _watch_alerts(app: faust.App, feed: Feed, metrics: WorkerMetrics) -> None:
     app.agent(topic, name=f"alerts-{feed.name}", concurrency=1, supervisor_strategy=CrashingSupervisor)(watch)
 
 
-def _pages(app: faust.App, metrics: WorkerMetrics) -> None:
+def _pages(app: ControlApp, metrics: WorkerMetrics) -> None:
     async def live(view: View, request: Request) -> Response:
         return view.text("live\n")
 
     async def ready(view: View, request: Request) -> Response:
-        folds = next((s for s in app._children if isinstance(s, FoldService)), None)
-        waits_for = folds.waits_for if folds is not None else "no partitions yet"
+        waits_for = app.folds.waits_for if app.folds is not None else "no partitions yet"
         return view.text(f"{waits_for or 'ready'}\n", status=503 if waits_for else 200)
 
     async def numbers(view: View, request: Request) -> Response:
@@ -148,9 +164,9 @@ def _credentials(settings: KafkaSettings) -> Any:
     return faust.SSLCredentials(context=context) if context else None
 
 
-def run_worker(app: faust.App) -> None:
+def run_worker(app: ControlApp) -> None:
     """Runs the app in this process until a signal; every service is stopped in order, then the process ends."""
-    _processes.add(app)
+    app.ends_process = True
     worker = faust.Worker(app, override_logging=False, quiet=True, loglevel=None, redirect_stdouts=False, daemon=True)
     worker.spinner = None  # it writes control characters among the lines of the log
     worker.execute_from_commandline()

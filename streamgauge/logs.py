@@ -7,7 +7,6 @@ import sys
 
 import structlog
 
-
 REPEAT_SECONDS = 30.0  # a client of a broker that is gone says so a hundred times a second
 CLIENTS = ("aiokafka", "kafka", "mode", "faust")
 

@@ -41,13 +41,14 @@ class Publisher:
             return
         try:
             await self._producer.begin_transaction()
-            await self._send(records)
-            await self._producer.commit_transaction()
+            try:
+                await self._send(records)
+            except BaseException:
+                await self._abort()
+                raise
+            await self._producer.commit_transaction()  # after an error here nobody knows whether it is: a successor looks
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced("another owner has taken the partition: its transactional producer fenced this one") from error
-        except BaseException:
-            await self._abort()
-            raise
 
     async def _abort(self) -> None:
         # a fenced or broken producer has nothing left to abort: the next owner's start does it, or the broker at the timeout
