@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
-import redis.asyncio
 
 from contracts.errors import Fenced, ServerUnavailable
 from contracts.outage import Outage
+from feature_store.redis_addresses import CLIENT_ERRORS, AnyAsyncClient
 from feature_store.redis_connection import binary_only, client_address, drop_connections, in_words
 
 SCRIPT = Path(__file__).with_name("partition_store.lua").read_bytes()
@@ -35,7 +35,7 @@ class FencedCalls:
         outage: of the server, which is then waited for and asked again; without one a call fails with ServerUnavailable.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, name: str, outage: Outage | None = None) -> None:
+    def __init__(self, client: AnyAsyncClient, name: str, outage: Outage | None = None) -> None:
         binary_only(client)
         self._client = client
         self._name = name
@@ -102,14 +102,14 @@ class FencedCalls:
             return await ask()
         except redis.ResponseError as error:
             raise self._refusal(error, key) from error
-        except (redis.RedisError, OSError) as error:
+        except CLIENT_ERRORS as error:
             raise in_words(error, client_address(self._client)) from error
 
     async def _evaluate(self, rest: Sequence[Any]) -> Reply:
         try:
-            return await self._client.execute_command("EVALSHA", SCRIPT_NAME, *rest)  # type: ignore[no-untyped-call]
+            return await self._client.execute_command("EVALSHA", SCRIPT_NAME, *rest)
         except redis.exceptions.NoScriptError:
-            return await self._client.execute_command("EVAL", SCRIPT, *rest)  # type: ignore[no-untyped-call]
+            return await self._client.execute_command("EVAL", SCRIPT, *rest)
 
     def _refusal(self, error: redis.ResponseError, key: bytes) -> Exception:
         word, _, rest = str(error).partition(" ")

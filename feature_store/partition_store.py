@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-import redis.asyncio
 
 from contracts.errors import StateError
 from contracts.outage import Outage
 from feature_store import checkpoint as chunks
 from feature_store.checkpoint import Checkpoint, Manifest, Part
 from feature_store.fenced_calls import FencedCalls, Reply, Unexpected
+from feature_store.redis_addresses import AnyAsyncClient
 from feature_store.redis_layout import DIRECTORY_ENTRY, WEEK_S, directory_keys, partition_keys
 
 SLICE_VECTORS = 256  # in one call, some 0.7 ms of the server's time: with more, a reader's p99 passes 1 ms while a batch is served
@@ -57,7 +57,7 @@ class PartitionStore:
 
     def __init__(
         self,
-        client: redis.asyncio.Redis,
+        client: AnyAsyncClient,
         feed_name: str,
         partition: int | str,
         lifetime_s: int = WEEK_S,
