@@ -24,7 +24,7 @@ from stream_processors.waiting import wait_for_redis
 from streamgauge.commands.options import resolve_servers
 from tests.feature_store.served import FEED, NOW, blobs
 from tests.feature_store.test_redis_outage import WELL, assert_stored, one_of_each
-from tests.redis_topologies import Cluster, Watched, running
+from tests.redis_topologies import SERVICE, Cluster, Watched, running, wait_for
 from tests.stream_processors.runner.places import fresh_feed, send, shell
 from tests.stream_processors.runner.test_fold_service import LOG, assert_whole, eventually, part
 
@@ -117,7 +117,8 @@ def test_an_old_primary_that_comes_back_is_no_primary(watched: Watched) -> None:
         store = PartitionStore(client, "pumps", 0, outage=Outage("Redis", logging.getLogger("test")))
         await store.take(1)
         assert await one_of_each(store, 5) == WELL
-        watched.sentinel.client().execute_command("SENTINEL", "FAILOVER", "pumps-primary")
+        ask = watched.sentinel.client()
+        await asyncio.to_thread(wait_for, lambda: bool(ask.execute_command("SENTINEL", "FAILOVER", SERVICE)))
         for offset in range(6, 60):
             for _ in range(3):
                 said = await one_of_each(store, offset)
