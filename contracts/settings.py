@@ -14,6 +14,8 @@ REDIS_VARIABLE = "STREAMGAUGE_REDIS"
 
 _PROTOCOLS = {"kafka": "PLAINTEXT", "kafka+ssl": "SSL", "kafka+sasl": "SASL_PLAINTEXT", "kafka+sasl+ssl": "SASL_SSL"}
 
+_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+
 
 @dataclass(frozen=True)
 class KafkaSettings:
@@ -93,7 +95,7 @@ class Servers:
     """The two servers that everything runs against."""
 
     kafka: KafkaSettings
-    redis: str  # a redis:// or rediss:// URL
+    redis: str  # an address as feature_store.redis_connection takes it
 
     def __repr__(self) -> str:
         return f"Servers({self.kafka!r}, {public_url(self.redis)})"
@@ -106,11 +108,15 @@ class Servers:
         if "://" not in redis_text:
             redis_text = f"redis://{redis_text}"
         parts = _parts(redis_text, "Redis")
-        if parts.scheme not in ("redis", "rediss", "unix"):
-            raise SettingsError("Redis address has an unknown scheme; write redis://host:port or rediss://host:port")
-        port = parts.netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
-        if port and not _is_port(port):
-            raise SettingsError(f"Redis address has the port '{port}'; write redis://host:port, such as redis://localhost:6379")
+        if parts.scheme not in _REDIS:
+            raise SettingsError(
+                "Redis address has an unknown scheme; write redis://host:port, rediss://host:port, "
+                "redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port"
+            )
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            port = host.rpartition("]")[2].partition(":")[2]
+            if port and not _is_port(port):
+                raise SettingsError(f"Redis address has the port '{port}'; write redis://host:port, such as redis://localhost:6379")
         return cls(KafkaSettings.parse(kafka_text), redis_text)
 
     @property

@@ -158,11 +158,15 @@ class HistoryFiles:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the name without the bytes
-        part.replace(target)
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut could leave the name without the bytes
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)  # half a file would take the room that a full disk lacks
+            raise
 
     def _names(self, below: str) -> list[tuple[str, str]]:
         """(path, name below that directory) of every file there."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import redis
-
 from contracts.definition import Feed
 from feature_store.readers import FeatureReader
+from feature_store.redis_addresses import CLIENT_ERRORS
 from feature_store.redis_connection import in_words, sync_client
 from feature_store.redis_layout import DIRECTORY_ENTRY, directory_keys
 
@@ -38,7 +37,7 @@ def known_entities(url: str, feed: Feed) -> dict[str, Heard]:
                 if newest >= 0:
                     found[name] = Heard(min(first[name], newest), newest)
         return found
-    except (redis.RedisError, OSError) as error:
+    except CLIENT_ERRORS as error:
         raise in_words(error, url) from error
     finally:
         client.close()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import redis
-import redis.asyncio
-
 from contracts.errors import StateError
 from feature_store.checkpoint import Checkpoint, Manifest, decode_manifest, join_chunks
+from feature_store.redis_addresses import CLIENT_ERRORS, AnyAsyncClient
 from feature_store.redis_connection import binary_only, client_address, in_words
 from feature_store.redis_layout import partition_keys
 
@@ -21,7 +19,7 @@ class PartitionReader:
     All calls raise ServerUnavailable where the server does not answer, and SettingsError where it refuses.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, feed_name: str, partition: int | str) -> None:
+    def __init__(self, client: AnyAsyncClient, feed_name: str, partition: int | str) -> None:
         binary_only(client)
         self._client = client
         self._keys = partition_keys(feed_name, partition)
@@ -57,5 +55,5 @@ class PartitionReader:
     async def _values(self, keys: list[bytes]) -> list[bytes | None]:
         try:
             return await self._client.mget(keys) if keys else []  # type: ignore[return-value]
-        except (redis.RedisError, OSError) as error:
+        except CLIENT_ERRORS as error:
             raise in_words(error, client_address(self._client)) from error

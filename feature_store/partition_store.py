@@ -3,6 +3,7 @@
 Every call carries the owner's epoch and a rising counter, and returns those that it found. An epoch above the owner's
 raises Fenced. Another epoch, or a counter below the last acknowledged, means that the server has forgotten (restarted
 empty, flushed, failed over to a replica that lagged): the call reports `forgot`, and the owner writes everything anew.
+The directory, which on a cluster stands on a node of its own, has a counter of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-import redis.asyncio
 
 from contracts.errors import StateError
+from contracts.outage import Outage
 from feature_store import checkpoint as chunks
 from feature_store.checkpoint import Checkpoint, Manifest, Part
 from feature_store.fenced_calls import FencedCalls, Reply, Unexpected
+from feature_store.redis_addresses import AnyAsyncClient
 from feature_store.redis_layout import DIRECTORY_ENTRY, WEEK_S, directory_keys, partition_keys
 
 SLICE_VECTORS = 256  # in one call, some 0.7 ms of the server's time: with more, a reader's p99 passes 1 ms while a batch is served
@@ -42,18 +44,28 @@ class Served(NamedTuple):
 class PartitionStore:
     """One partition of events by its number, or a one-partition log by its name. Use it from one event loop.
 
-    All calls raise Fenced when a later owner has taken the partition, ServerUnavailable when the server does not answer.
+    All calls raise Fenced when a later owner has taken the partition. A server that does not answer is waited for where
+    `outage` is given; else they raise ServerUnavailable.
 
     Args:
         client: without `decode_responses`.
         feed_name: of the definition.
         partition: number of a partition of events, which has directory entries; or a log's name, which has none.
         lifetime_s: seconds after which a vector that nobody wrote again is collected (`redis_layout.vector_lifetime_s`).
+        outage: of the server.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, feed_name: str, partition: int | str, lifetime_s: int = WEEK_S) -> None:
+    def __init__(
+        self,
+        client: AnyAsyncClient,
+        feed_name: str,
+        partition: int | str,
+        lifetime_s: int = WEEK_S,
+        outage: Outage | None = None,
+    ) -> None:
         self._name = f"partition {partition} of feed '{feed_name}'"
-        self._calls = FencedCalls(client, self._name)
+        self._calls = FencedCalls(client, self._name, outage)
+        self._directory_calls = FencedCalls(client, self._name, outage)
         self._partition = int(partition) if str(partition).isdigit() else None
         self._keys = partition_keys(feed_name, partition)
         self._directory = directory_keys(feed_name)
@@ -69,6 +81,7 @@ class PartitionStore:
     async def take(self, epoch: int) -> Taken:
         """Becomes the owner. An epoch is an offset of `switches`, so an equal one is this owner's own repeat after a lost reply."""
         self._calls.begin(epoch)
+        self._directory_calls.begin(epoch, -1)
         self._owed, self._doubtful, self._attempted = frozenset(), False, None
         reply = await self._look()
         manifest, previous, generation = reply[3], reply[4], reply[6]
@@ -78,7 +91,7 @@ class PartitionStore:
                 self._current, self._rotate = chunks.decode_manifest(manifest), True
             except StateError:
                 self._current = None  # `restore` says why
-        known = self._partition is None or (await self._direct([]))[0] is not None
+        known = self._partition is None or (await self._direct([]))[0][0] is not None
         return Taken(manifest, previous, None if generation is None else int(generation), reply[0] is None or not known)
 
     async def restore(self, taken: Taken) -> Checkpoint | None:
@@ -126,8 +139,8 @@ class PartitionStore:
         written, forgot = 0, False
         for first in range(0, max(len(entries), 1), SLICE_VECTORS):
             part = entries[first : first + SLICE_VECTORS]
-            reply = await self._direct([(entity, DIRECTORY_ENTRY.pack(self._partition, generation, time)) for entity, time in part])
-            written, forgot = written + reply[2], forgot or reply[0] != b"%d" % self._calls.epoch
+            reply, lost = await self._direct([(entity, DIRECTORY_ENTRY.pack(self._partition, generation, time)) for entity, time in part])
+            written, forgot = written + reply[2], forgot or lost
         return Served(written, forgot)
 
     async def checkpoint(self, manifest: Manifest, changed: Mapping[str, bytes], kept: Iterable[str] | None = None) -> Served:
@@ -156,7 +169,7 @@ class PartitionStore:
             return Served(0, True)
         self._doubtful, self._owed = False, frozenset()
         # The directory's node may forget alone, which no call on the partition's own would show.
-        return Served(1, self._partition is not None and (await self._direct([]))[0] is None)
+        return Served(1, self._partition is not None and (await self._direct([]))[1])
 
     def _goes_on(self, manifest: Manifest) -> bool:
         """Whether a manifest is of the generation of the one before; a new generation begins without its chunks."""
@@ -228,10 +241,10 @@ class PartitionStore:
         self._stored = {part.decode() for part in reply[5]}
         return reply
 
-    async def _direct(self, pairs: Sequence[tuple[bytes, bytes]]) -> Reply:
+    async def _direct(self, pairs: Sequence[tuple[bytes, bytes]]) -> tuple[Reply, bool]:
         assert self._partition is not None
-        entries = (item for pair in pairs for item in pair)
-        return await self._calls.call((b"direct", self._partition, self._calls.epoch, *entries), self._directory)
+        entries = [item for pair in pairs for item in pair]
+        return await self._directory_calls.fenced(b"direct", self._directory, (self._partition, *entries))
 
     async def _fetch(self, manifest: Manifest) -> dict[str, bytes | None]:
         parts = [part for parts in manifest.chunks.values() for part in parts]

@@ -24,6 +24,7 @@ from contracts.durations import parse_duration
 from contracts.errors import InputError
 from feature_store.feature_plan import feature_names, feature_windows
 from feature_store.feature_table import FeatureTable, Worth
+from feature_store.redis_addresses import CLIENT_ERRORS, is_cluster
 from feature_store.redis_connection import async_client, binary_only, client_address, in_words, sync_client
 from feature_store.redis_layout import DIRECTORY_ENTRY, PartitionKeys, directory_keys, partition_keys
 from feature_store.served_vector import definition_word, vector_columns
@@ -74,7 +75,7 @@ class _Reading:
 
     def __init__(self, feed: Feed, one_node: bool) -> None:
         self.feed = feed
-        self._one_node = one_node
+        self.one_node = one_node
         self._definition = definition_word(feed.hash)
         names = feature_names(feed)
         self._all = _Choice(names, None, np.array(feature_windows(feed), np.int64))
@@ -126,7 +127,7 @@ class _Reading:
     def _vector_asks(self, places: dict[str, _Place]) -> list[_Ask]:
         """MGETs of generations and vectors: one on a single node, one a partition on a cluster; more only for very many."""
         groups: dict[int, list[str]] = {}
-        if self._one_node:
+        if self.one_node:
             groups[0] = list(places)
         else:
             for entity, place in places.items():
@@ -223,7 +224,7 @@ class FeatureReader:
         self._own = isinstance(redis_or_url, str)
         self._client = sync_client(redis_or_url) if isinstance(redis_or_url, str) else redis_or_url
         binary_only(self._client)
-        self._reading = _Reading(feed, not isinstance(self._client, redis.cluster.RedisCluster))
+        self._reading = _Reading(feed, not is_cluster(self._client))
 
     def read(
         self, entities: Sequence[str], features: Sequence[str] | None = None, max_age: str | int | None = None, now: int | None = None
@@ -249,7 +250,7 @@ class FeatureReader:
                 return done.value
             try:
                 replies = self._send(commands)
-            except (redis.RedisError, OSError) as error:
+            except CLIENT_ERRORS as error:
                 raise in_words(error, client_address(self._client)) from error
 
     def _send(self, commands: list[Command]) -> list[Any]:
@@ -282,7 +283,7 @@ class AsyncFeatureReader:
         self._connecting = asyncio.Lock()
         if self._client is not None:
             binary_only(self._client)
-        self._reading = _Reading(feed, not isinstance(self._client, redis.asyncio.cluster.RedisCluster))
+        self._reading = _Reading(feed, not is_cluster(self._client))
 
     async def read(
         self, entities: Sequence[str], features: Sequence[str] | None = None, max_age: str | int | None = None, now: int | None = None
@@ -291,6 +292,7 @@ class AsyncFeatureReader:
         async with self._connecting:  # of reads that begin together one connects
             if self._client is None:
                 self._client = await async_client(self._url, holds_state=False)
+                self._reading.one_node = not is_cluster(self._client)
         rounds = self._reading.rounds(entities, features, max_age, now)
         replies: list[Any] | None = None
         while True:
@@ -300,7 +302,7 @@ class AsyncFeatureReader:
                 return done.value
             try:
                 replies = await self._send(commands)
-            except (redis.RedisError, OSError) as error:
+            except CLIENT_ERRORS as error:
                 raise in_words(error, client_address(self._client)) from error
 
     async def _send(self, commands: list[Command]) -> list[Any]:

@@ -2,56 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import hiredis
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
-from contracts.errors import ServerUnavailable, SettingsError, StreamgaugeError
+from contracts.errors import ServerUnavailable, SettingsError, StateError, StreamgaugeError
 from contracts.settings import public_url
+from feature_store.redis_addresses import CLIENT_ERRORS, AnyClient, as_cluster, is_cluster, make_async_client, make_client
 
 CONNECT_SECONDS = 5.0  # without it a host that drops packets holds a command for minutes
 REPLY_SECONDS = 10.0  # without it a hung server holds a partition for ever; less than that, and a slow fork of its own is an outage
 READ_BYTES = 262_144  # redis-py reads 32 KB at a time: two more system calls for the reply of a hundred vectors
 OLDEST = (7, 0)  # of Redis, and of what Valkey says it is compatible with
 
+_PASSING = ("MISCONF", "BUSY", "UNKILLABLE", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+"""What a server says in a state that ends: it cannot save, runs a script, lacks replicas or a primary, elects one, moves slots."""
+
 _OPTIONS: dict[str, Any] = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": REPLY_SECONDS, "socket_read_size": READ_BYTES}
 
 
-def sync_client(url: str) -> redis.Redis:
+def sync_client(url: str) -> AnyClient:
     """A client of ``redis://``, ``rediss://`` (TLS) or ``unix://``, with ``user:password@`` for an ACL user; it answers PING.
 
-    Query options are redis-py's, such as ``ssl_ca_certs=FILE``, ``ssl_certfile=FILE``, ``ssl_keyfile=FILE`` or ``db=1``.
+    ``redis+sentinel://HOST:PORT,HOST:PORT/SERVICE`` is the primary that Sentinels name, ``redis+cluster://HOST:PORT,HOST:PORT``
+    a cluster, which is also recognised by one of its nodes (and ``rediss+…`` of either with TLS). Query options are
+    redis-py's, such as ``ssl_ca_certs=FILE``, ``ssl_certfile=FILE``, ``ssl_keyfile=FILE`` or ``db=1``; those of the
+    Sentinels' own connections begin with ``sentinel_``, as ``sentinel_password=…``.
 
     Raises:
         SettingsError: the address or the credentials are wrong.
         ServerUnavailable: no answer.
     """
-    client: redis.Redis | None = None
+    client: AnyClient | None = None
     try:
-        client = redis.Redis.from_url(url, **_OPTIONS)
+        client = make_client(url, **_OPTIONS)
         binary_only(client)
         client.ping()
-    except (ValueError, TypeError, OSError, redis.RedisError) as error:
+        if not is_cluster(client) and _says_cluster(lambda: client.info("cluster")):  # type: ignore[union-attr]
+            client.close()
+            client = make_client(as_cluster(url), **_OPTIONS)
+    except (ValueError, TypeError, *CLIENT_ERRORS) as error:
         if client is not None:
             client.close()
         raise in_words(error, public_url(url)) from error
     return client
 
 
-async def async_client(url: str, holds_state: bool = True) -> redis.asyncio.Redis:
+def _says_cluster(info: Callable[[], Mapping[str, Any]]) -> bool:
+    with contextlib.suppress(redis.exceptions.NoPermissionError):
+        return bool(info().get("cluster_enabled"))
+    return False
+
+
+async def async_client(url: str, holds_state: bool = True) -> Any:
     """The same for asyncio. For a worker the server is also checked to be one that can hold state (`check_server`)."""
-    client: redis.asyncio.Redis | None = None
+    client: Any = None
     try:
-        client = redis.asyncio.Redis.from_url(url, **_OPTIONS)
-        client.connection_pool.connection_class = _packed_in_c(client.connection_pool.connection_class)
+        client = make_async_client(url, **_OPTIONS, retry=_once_more())
         binary_only(client)
         await client.ping()
+        if not is_cluster(client) and await _is_node(client):
+            await client.aclose()
+            client = make_async_client(as_cluster(url), **_OPTIONS, retry=_once_more())
         if holds_state:
             await check_server(client)
-    except (ValueError, TypeError, OSError, redis.RedisError, StreamgaugeError) as error:
+    except (ValueError, TypeError, StreamgaugeError, *CLIENT_ERRORS) as error:
         if client is not None:
             await client.aclose()
         if isinstance(error, StreamgaugeError):
@@ -60,21 +82,29 @@ async def async_client(url: str, holds_state: bool = True) -> redis.asyncio.Redi
     return client
 
 
-def _packed_in_c(connection: type[Any]) -> type[Any]:
-    """redis-py's asyncio connections write commands in Python, which costs 1 µs a vector; hiredis does it in 0.3."""
-
-    class PackedInC(connection):  # type: ignore[misc]
-        def pack_command(self, *args: Any) -> list[bytes]:
-            name = args[0]
-            if (b" " if isinstance(name, bytes) else " ") in name:  # "SCRIPT LOAD" is two words on the wire
-                args = (*name.split(), *args[1:])
-            return [hiredis.pack_command(args)]
-
-    return PackedInC
+async def _is_node(client: Any) -> bool:
+    """Whether the server is one of a cluster; not known where the user may not ask."""
+    try:
+        found = await client.info("cluster")
+    except redis.exceptions.NoPermissionError:
+        return False
+    return bool(found.get("cluster_enabled"))
 
 
-async def check_server(client: redis.asyncio.Redis) -> None:
-    """Refuses a server that is too old, or that may evict state.
+def _once_more() -> Retry:
+    """A connection that the server has closed meanwhile is opened again at once; more is for whoever knows how long to wait."""
+    return Retry(NoBackoff(), 1, (redis.ConnectionError,))
+
+
+async def drop_connections(client: Any) -> None:
+    """Closes what is open, so that the next call looks the address up again. A cluster's client does so by itself."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is not None:
+        await pool.disconnect(inuse_connections=False)
+
+
+async def check_server(client: Any) -> None:
+    """Refuses a server that is too old, or that may evict state; of a cluster, each primary.
 
     Raises:
         SettingsError: with the fix.
@@ -82,8 +112,14 @@ async def check_server(client: redis.asyncio.Redis) -> None:
     """
     where = client_address(client)
     try:
-        judge_server(await client.info("server") | await client.info("memory"), where)
-    except redis.RedisError as error:
+        if not is_cluster(client):
+            judge_server(await client.info("server") | await client.info("memory"), where)
+            return
+        await client.initialize()
+        for node in client.get_primaries():
+            found = [await client.info(section, target_nodes=node) for section in ("server", "memory")]
+            judge_server(found[0] | found[1], node.name)
+    except CLIENT_ERRORS as error:
         raise in_words(error, where) from error
 
 
@@ -126,9 +162,13 @@ def in_words(error: Exception, where: str) -> StreamgaugeError:
         return ServerUnavailable(f"Redis at {where} is full ({text}); raise maxmemory, or lower max_entities in the definition")
     if isinstance(error, redis.ReadOnlyError):
         return ServerUnavailable(f"Redis at {where} is a replica and takes no writes; name the primary")
-    if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
+    if isinstance(error, redis.BusyLoadingError):
+        return ServerUnavailable(f"Redis at {where} is loading its data ({text}); it answers when it has done so")
+    if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError, redis.exceptions.RedisClusterException)):
         return ServerUnavailable(f"Redis at {where} does not answer ({text}); start one with: streamgauge up, or name one with --redis URL")
-    return ServerUnavailable(f"Redis at {where} refused a call ({text})")
+    if text.startswith(_PASSING) or "Script killed" in text or isinstance(error, redis.exceptions.ClusterError):
+        return ServerUnavailable(f"Redis at {where} refused a call ({text})")
+    return StateError(f"Redis at {where} refused a call ({text}); does another program write keys that begin with sg: there?")
 
 
 def client_address(client: Any) -> str:
@@ -136,5 +176,7 @@ def client_address(client: Any) -> str:
     pool = getattr(client, "connection_pool", None)
     if pool is None:
         return "the cluster"
+    if isinstance(pool, (redis.sentinel.SentinelConnectionPool, redis.asyncio.sentinel.SentinelConnectionPool)):
+        return f"the primary of {pool.service_name}"
     options = pool.connection_kwargs
     return f"unix://{options['path']}" if "path" in options else f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"

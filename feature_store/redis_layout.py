@@ -68,7 +68,7 @@ class DirectoryKeys(NamedTuple):
     """Keys of a feed's directory, in a slot of their own."""
 
     entries: bytes  # hash: entity -> DIRECTORY_ENTRY
-    epochs: bytes  # hash: partition -> epoch of the owner that wrote last
+    epochs: bytes  # hash: partition -> epoch of the owner that wrote last, partition:counter -> the counter of its last call
 
 
 def directory_keys(feed: str) -> DirectoryKeys:

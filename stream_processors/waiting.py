@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
 from collections.abc import Callable
 
-import redis
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings, public_url
+from feature_store.redis_addresses import CLIENT_ERRORS, make_client
 
 WAIT_SECONDS = 30.0  # Apache Kafka is up in 5 s on two idle cores, and took 20 s beside a full test run
 PAUSE_SECONDS = 0.1
@@ -56,7 +57,7 @@ def _wait(ask: Callable[[float], None], what: str, fix: str, timeout: float, say
     while True:
         try:
             ask(max(deadline - time.monotonic(), PAUSE_SECONDS))
-        except (OSError, KafkaError, redis.RedisError) as error:
+        except (KafkaError, *CLIENT_ERRORS) as error:
             if time.monotonic() + PAUSE_SECONDS >= deadline:
                 raise ServerUnavailable(f"{what} did not answer within {timeout:g} s ({_reason(error)}); {fix}") from error
             if not said:
@@ -113,7 +114,7 @@ def _tls(settings: KafkaSettings) -> ssl.SSLContext:
 
 def _ask_redis(url: str, left: float) -> None:
     timeout = min(left, PROBE_SECONDS)
-    with redis.Redis.from_url(url, socket_connect_timeout=timeout, socket_timeout=timeout) as client:
+    with contextlib.closing(make_client(url, socket_connect_timeout=timeout, socket_timeout=timeout)) as client:
         client.ping()
 
 

@@ -112,7 +112,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
             raise
         click.echo(f"Error: {error.filename}: {error.strerror}; name another path, or mend this one", err=True)
         return 1
+    except Exception as error:
+        if not _is_of_kafka(error):
+            raise
+        click.echo(f"Error: Kafka failed ({error}); look at the broker, then try again", err=True)
+        return 1
     return result if isinstance(result, int) else 0
+
+
+def _is_of_kafka(error: Exception) -> bool:
+    """Whether one of the clients raised it; they are not imported for that, since help would be slow."""
+    modules = (sys.modules.get(name) for name in ("kafka.errors", "aiokafka.errors"))
+    return any(isinstance(error, module.KafkaError) for module in modules if module is not None)
 
 
 def main() -> None:

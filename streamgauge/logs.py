@@ -7,6 +7,28 @@ import sys
 
 import structlog
 
+REPEAT_SECONDS = 30.0  # a client of a broker that is gone says so a hundred times a second
+CLIENTS = ("aiokafka", "kafka", "mode", "faust")
+
+
+class ClientsOnce(logging.Filter):
+    """Lets through what a client library says once in REPEAT_SECONDS; the project's own lines always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        if record.name.partition(".")[0] not in CLIENTS:
+            return True
+        line = (record.name, record.getMessage())
+        self._said = {known: at for known, at in self._said.items() if record.created - at < REPEAT_SECONDS}
+        if line in self._said:
+            return False
+        self._said[line] = record.created
+        return True
+
 
 def set_up_logs(level: str, as_json: bool) -> None:
     """Sends everything, libraries included, to stderr through one renderer."""
@@ -26,6 +48,7 @@ def set_up_logs(level: str, as_json: bool) -> None:
         )
     )
     root = logging.getLogger()
+    handler.addFilter(ClientsOnce())
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "kafka", "faust", "mode", "aiohttp"):

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from contracts.definition import Feed
-from contracts.errors import SettingsError
+from contracts.errors import ServerUnavailable, SettingsError
+from contracts.outage import Outage
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from feature_store.history_files import CUT, HistoryFiles
@@ -18,6 +20,7 @@ from stream_processors.archive.log_cuts import LogCuts, LogRecord
 from stream_processors.archive.positions import archive_consumer, note_position, start_position
 from stream_processors.archive.score_cuts import Generation, ScoreCuts, archived_place
 from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, vector_of
+from stream_processors.runner.clients import stopped
 from stream_processors.topics import describe_topics
 from stream_processors.verification.log_reader import read_switches
 
@@ -56,6 +59,8 @@ class Archiver:
         self._logs: dict[TopicPartition, LogCuts] = {}
         self._asked: set[tuple[str, int, int]] = set()  # generations that were looked up
         self._topic_ids: dict[str, str | None] = {}
+        self._written = 0  # by what was ended by an outage
+        self._kafka_outage, self._history_outage = Outage("Kafka", _log), Outage(f"the history at {url}", _log)
         self._stopping = asyncio.Event()
         for kind in self._kinds:
             if kind not in KINDS:
@@ -68,14 +73,31 @@ class Archiver:
     @property
     def files_written(self) -> int:
         """Since the start."""
-        return sum(cuts.written for _, cuts in self._scores.values()) + sum(cuts.written for cuts in self._logs.values())
+        return self._written + sum(cuts.written for cuts in self._cuts())
+
+    def _cuts(self) -> list[ScoreCuts | LogCuts]:
+        return [*(cuts for _, cuts in self._scores.values()), *self._logs.values()]
 
     async def run(self, idle: Callable[[], bool] = lambda: False) -> None:
-        """Archives until `stop`, or until `idle`, asked after each round that read nothing, says so."""
+        """Archives until `stop`, or until `idle`, asked after each round that read nothing, says so.
+
+        Kafka or a history that fails is waited for; then it goes on where the files end, as after a start.
+        """
+        while not self._stopping.is_set():
+            try:
+                await self._archive(idle)
+                return
+            except (KafkaError, ServerUnavailable) as error:
+                await self._pause(self._kafka_outage.pause(error))
+            except OSError as error:
+                await self._pause(self._history_outage.pause(error))
+
+    async def _archive(self, idle: Callable[[], bool]) -> None:
         consumer = archive_consumer(self._kafka)
-        await consumer.start()
         try:
+            await consumer.start()
             await self._assign(consumer)
+            self._kafka_outage.over()
             while not self._stopping.is_set():
                 fetched = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._portion)
                 for at, records in fetched.items():
@@ -83,13 +105,13 @@ class Archiver:
                 if not any(fetched.values()) and idle():
                     return
                 if sum(map(len, fetched.values())) < self._portion:
-                    await self._pause()
+                    await self._pause(PAUSE_SECONDS)
         finally:
-            await consumer.stop()
+            await stopped(consumer)
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
+            await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
 
@@ -98,6 +120,8 @@ class Archiver:
         topics = {topic_name(feed, kind): (feed, kind) for feed in self._feeds.values() for kind in self._kinds}
         found = await asyncio.to_thread(describe_topics, list(topics), self._kafka)
         for name, (_, kind) in topics.items():
+            if name not in found and self._cuts():
+                raise ServerUnavailable(f"Kafka does not know topic {name} any more")  # as for a moment after its restart
             if name not in found:
                 raise SettingsError(f"there is no topic {name}; start a worker, or leave {kind} out of --what")
         places = [TopicPartition(name, p) for name, state in found.items() for p in range(state.partitions)]
@@ -108,6 +132,8 @@ class Archiver:
         end = await consumer.end_offsets(places)
         self._topic_ids = {name: state.topic_id for name, state in found.items()}
         consumer.assign(places)
+        self._written = self.files_written
+        self._scores, self._logs = {}, {}
         for at in places:
             feed, kind = topics[at.topic]
             if kind == "scores":
@@ -124,7 +150,10 @@ class Archiver:
 
     async def _take(self, at: TopicPartition, records: list[Any]) -> None:
         if at in self._logs:
+            before = self._logs[at].written
             self._logs[at].take([LogRecord(r.offset, r.timestamp * 1000 if r.timestamp >= 0 else -1, r.key, r.value) for r in records])
+            if self._logs[at].written > before:
+                self._history_outage.over()
             return
         feed, cuts = self._scores[at]
         scores = decode_scores(feed, [r.value for r in records], [vector_of(r.headers) for r in records], [r.offset for r in records])
@@ -133,6 +162,7 @@ class Archiver:
         before = cuts.written
         cuts.take(scores)
         if cuts.written > before:
+            self._history_outage.over()
             _log.info("%s/%d: history reaches offset %d of generation %d", feed.name, at.partition, cuts.place.cut, cuts.place.generation)
             if cuts.position is not None:
                 note_position(self._files, feed.name, at.partition, self._topic_ids[at.topic], cuts.place, cuts.position)

@@ -9,15 +9,18 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from contracts.definition import Feed
+from contracts.errors import ServerUnavailable
+from contracts.outage import Outage
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from feature_store.feature_plan import feature_names
 from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, vector_of
 from stream_processors.joiner.score_index import CAPACITY, Heard, ScoreIndex
 from stream_processors.log_ends import end_offset
-from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.clients import free_consumer, stopped
 from stream_processors.topics import describe_topics
 from stream_processors.verification.log_reader import read_portions, read_switches
 
@@ -53,6 +56,8 @@ class ScoreFollower:
         self._places: list[TopicPartition] = []
         self._read_to: dict[TopicPartition, int] = {}  # what lies before is in the index
         self._task: asyncio.Task[None] | None = None
+        self._connected = False
+        self._outage = Outage("Kafka", log)
 
     async def start(self, listener: Callable[[Heard], None]) -> None:
         """Begins to follow, for one more listener; returns when the index holds what stood on the topic at the call.
@@ -61,10 +66,7 @@ class ScoreFollower:
             ServerUnavailable: the broker does not hand out its records.
         """
         self._listeners.append(listener)
-        if self._task is None:
-            self._consumer, self._reader = free_consumer(self._kafka), free_consumer(self._kafka)
-            await self._consumer.start()
-            await self._reader.start()
+        await self._connect()
         found = (await asyncio.to_thread(describe_topics, [self._topic], self._kafka))[self._topic]
         async with self._reading:
             fresh = [TopicPartition(self._topic, p) for p in range(len(self._places), found.partitions)]
@@ -75,6 +77,19 @@ class ScoreFollower:
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"scores-{self._feed.name}")
         await self._caught_up(ends)
+
+    async def _connect(self) -> None:
+        """Once; anew where a broker that was gone did not let it."""
+        if self._connected:
+            return
+        self._consumer, self._reader = free_consumer(self._kafka), free_consumer(self._kafka)
+        try:
+            await self._consumer.start()
+            await self._reader.start()
+        except BaseException:
+            await asyncio.gather(stopped(self._consumer), stopped(self._reader))
+            raise
+        self._connected = True
 
     async def _assign(self, fresh: list[TopicPartition], starts: dict[TopicPartition, int]) -> None:
         positions = {place: await self._consumer.position(place) for place in self._places} | starts
@@ -95,8 +110,8 @@ class ScoreFollower:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            await self._consumer.stop()
-            await self._reader.stop()
+        if self._connected:
+            await asyncio.gather(stopped(self._consumer), stopped(self._reader))
 
     def check(self) -> None:
         """Raises what ended the following, if anything did."""
@@ -124,10 +139,16 @@ class ScoreFollower:
 
     async def _follow(self) -> None:
         while True:
-            for place, records in (await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=PORTION)).items():
-                await self._take(place, records)
-            for place in self._places:
-                self._read_to[place] = await self._consumer.position(place)
+            try:
+                fetched = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=PORTION)
+                for place, records in fetched.items():
+                    await self._take(place, records)
+                for place in self._places:
+                    self._read_to[place] = await self._consumer.position(place)
+            except KafkaError as error:
+                await self._outage.wait(error)
+            else:
+                self._outage.over()
 
     async def _take(self, place: TopicPartition, records: list[Any]) -> None:
         scores = [s for s in self._decoded(records) if s.vector is not None and len(s.vector) == self._vector_bytes]
@@ -141,8 +162,17 @@ class ScoreFollower:
             listener(heard)
 
     async def _read_generations(self) -> None:
-        """What the switches say; a generation's switch is on its topic before the first of its scores."""
-        for _, switch in await read_switches(self._feed, self._kafka):
+        """What the switches say; a generation's switch is on its topic before the first of its scores.
+
+        A broker that fails is asked again: the scores that need the answer have been fetched, and would be lost.
+        """
+        while True:
+            try:
+                found = await read_switches(self._feed, self._kafka)
+                break
+            except (KafkaError, ServerUnavailable) as error:
+                await self._outage.wait(error)
+        for _, switch in found:
             if switch.kind == "generation" and switch.log == topic_name(self._feed, "events"):
                 self._generations[switch.partition, switch.generation] = switch.definition
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -17,7 +18,24 @@ HEARTBEAT_MS = 1_500  # three chances within a session
 MAX_POLL_MS = 300_000  # a long restore must not lose the partitions that it restores
 TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-committed readers wait this long for its end
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
+CLOSE_SECONDS = 1.0  # for what is to be flushed, and to leave the group; a broker that is gone holds either up without end
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
+
+_closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
+
+
+async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Closes a client; where its broker is gone, it goes on closing by itself, and nobody waits for it."""
+    closing = asyncio.create_task(client.stop())
+    _closing.add(closing)
+    closing.add_done_callback(_closed)
+    await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+
+
+def _closed(closing: asyncio.Task[None]) -> None:
+    _closing.discard(closing)
+    if not closing.cancelled() and closing.exception() is not None:
+        logging.getLogger("streamgauge.runner").info("a client of Kafka ended with an error: %r", closing.exception())
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:

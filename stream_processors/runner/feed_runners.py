@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiokafka import AIOKafkaProducer, TopicPartition
 from redis.asyncio import Redis
 
 from contracts.definition import Feed
+from contracts.outage import Outage
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from feature_store.partition_store import PartitionStore
@@ -14,7 +17,7 @@ from stream_processors.joiner.joiner_runner import JoinerRunner
 from stream_processors.joiner.score_follower import ScoreFollower
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import ModelsLog
-from stream_processors.runner.clients import free_consumer, transactional_producer
+from stream_processors.runner.clients import free_consumer, stopped, transactional_producer
 from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
 from stream_processors.runner.place import Place
 from stream_processors.runner.publisher import Publisher
@@ -33,6 +36,7 @@ class FeedRunners:
         transactions: bool,
         topic_ids: dict[str, str | None],
         history: str | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self.feed = feed
         self._settings = settings
@@ -41,6 +45,7 @@ class FeedRunners:
         self._transactions = transactions
         self._topic_ids = topic_ids
         self._history = history
+        self._outage = outage  # of Redis, which is then waited for
         self._switch_reader = free_consumer(settings)
         self._tail = free_consumer(settings)
         self._scores = ScoreFollower(feed, settings) if feed.target is not None else None
@@ -59,17 +64,14 @@ class FeedRunners:
 
     async def stop(self) -> None:
         """Closes the readers."""
-        await self._switch_reader.stop()
-        await self._tail.stop()
-        if self._models_reader is not None:
-            await self._models_reader.stop()
-        if self._scores is not None:
-            await self._scores.stop()
+        clients = [client for client in (self._switch_reader, self._tail, self._models_reader) if client is not None]
+        ends = [stopped(client) for client in clients]
+        await asyncio.gather(*ends, *([self._scores.stop()] if self._scores is not None else []))
 
     async def take(self, log: str, partition: int, owner: str) -> PartitionRunner:
         """Takes a place; the runner's progress says from where to read."""
         place = Place(self.feed, log, partition)
-        store = PartitionStore(self._redis, self.feed.name, place.store_name, vector_lifetime_s(self.feed))
+        store = PartitionStore(self._redis, self.feed.name, place.store_name, vector_lifetime_s(self.feed), self._outage)
         runner = self._runner(place, store, await self._publisher(place), owner)
         try:
             await runner.take(await self._bounds(place), self._tail)
@@ -88,7 +90,11 @@ class FeedRunners:
         if not self._transactions:
             return Publisher(self._producer, transactional=False)
         producer = transactional_producer(self._settings, f"streamgauge-{place.topic}-{place.partition}")
-        await producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await stopped(producer)
+            raise
         return Publisher(producer, transactional=True)
 
     async def _bounds(self, place: Place) -> LogBounds:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import mode
@@ -21,23 +22,29 @@ from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 
 from contracts.definition import Feed
-from contracts.errors import Fenced
+from contracts.errors import Fenced, ServerUnavailable
+from contracts.outage import Outage
 from contracts.settings import Servers
 from contracts.topics import topic_name
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
 from stream_processors.joiner.joiner_runner import JoinerRunner
-from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer
+from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer, stopped
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.partition_runner import PartitionRunner
+from stream_processors.runner.untaken import Untaken
 from stream_processors.topics import ensure_topics
 
 POLL_MS = 200  # a longer wait delays a rebalance's answer; the fetch returns as soon as there is anything
 CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes more
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
+LAG_SECONDS = 5.0  # between two looks for how far the logs have gone
+ANSWER_SECONDS = 4.0  # a broker that does not say within them is gone
+YIELD_SECONDS = 3.0  # half a session: work that holds up a rebalance or the end for longer is let go, and folded again
+RELEASE_SECONDS = 3.0  # of a last checkpoint; a server that hangs would hold up the end of the process
 LOGS = ("events", "evidence")
 LEARNING_LOGS = ("labels", "examples")  # of feeds with a target
 log = logging.getLogger("streamgauge.worker")
@@ -57,14 +64,33 @@ class FoldService(mode.Service):
         self.group = f"streamgauge-{plant}"
         self.owner = f"{socket.gethostname()}-{os.getpid()}"
         self.runners: dict[TopicPartition, PartitionRunner] = {}
-        self.ready = False
-        self._waiting: list[TopicPartition] = []  # assigned, paused, not taken yet
+        self.redis = Outage("Redis", log, self._hold)
+        self.kafka = Outage("Kafka", log)
+        metrics.watch(self.redis, self.kafka)
+        self._assigned = False  # at least once
+        self._untaken = Untaken()  # assigned and paused
+        self._held = False  # everything is paused, since Redis is waited for
         self._full: set[TopicPartition] = set()  # paused, since too many of their labels wait
         self._turn = 0  # of assignments: what was fetched in an earlier one is stale
         self._lock = asyncio.Lock()
+        self._work: asyncio.Timeout | None = None  # what is done under the lock for one place, to be let go when it holds up more
         self._logs: dict[str, tuple[FeedRunners, str]] = {}
         self._idle = IdleWatch()
-        self._clients = contextlib.AsyncExitStack()  # what is open, to be closed in reverse
+        self._committing: asyncio.Task[None] | None = None
+        self._open: list[Callable[[], Awaitable[None]]] = []  # closes what is open
+
+    @property
+    def waits_for(self) -> str:
+        """What keeps it from its work; empty where nothing does."""
+        gone = [outage.sentence for outage in (self.redis, self.kafka) if outage.reason]
+        if gone or (self._assigned and not self._untaken):
+            return "; ".join(gone)
+        return f"{len(self._untaken)} partitions to be taken" if self._untaken else "no partitions yet"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it folds all that the group gave it."""
+        return not self.waits_for
 
     async def on_start(self) -> None:
         """Makes topics, connects, joins the group."""
@@ -72,9 +98,9 @@ class FoldService(mode.Service):
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 50)
         self._redis: Redis = await async_client(self.servers.redis)
-        self._clients.push_async_callback(self._redis.aclose)
+        self._open.append(self._redis.aclose)
         self._producer = plain_producer(kafka)
-        self._clients.push_async_callback(self._producer.stop)
+        self._open.append(functools.partial(stopped, self._producer))
         await self._producer.start()
         transactions = await has_transactions(kafka)
         if not transactions:
@@ -86,20 +112,38 @@ class FoldService(mode.Service):
             for finding in found.findings:
                 log.warning(finding)
             ids = {state.name: state.topic_id for state in found.topics.values()}
-            runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids, self.history)
-            self._clients.push_async_callback(runners.stop)
+            runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids, self.history, self.redis)
+            self._open.append(runners.stop)
             await runners.start()
             for name in LOGS + (LEARNING_LOGS if feed.target is not None else ()):
                 self._logs[topic_name(feed, name)] = (runners, name)
         self._consumer = group_consumer(kafka, self.group, self.owner)
-        self._clients.push_async_callback(self._consumer.stop)
+        self._open.append(functools.partial(stopped, self._consumer))
         await self._consumer.start()
         self._consumer.subscribe(list(self._logs), listener=_Rebalance(self))
 
     async def on_stop(self) -> None:
         """Checkpoints, leaves the group at once, closes everything."""
-        async with self._clients, self._lock:
-            await self._give_up(list(self.runners))
+        try:
+            async with self._locked():
+                await self._give_up(list(self.runners))
+        finally:
+            await asyncio.gather(*(close() for close in self._open))
+
+    @contextlib.asynccontextmanager
+    async def _locked(self) -> AsyncIterator[None]:
+        """The lock, for what cannot wait long: work for a place that a server holds up is let go."""
+        try:
+            async with asyncio.timeout(0.0 if self.redis.reason or self.kafka.reason else YIELD_SECONDS):
+                await self._lock.acquire()
+        except TimeoutError:
+            if self._work is not None:
+                self._work.reschedule(asyncio.get_running_loop().time())
+            await self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @mode.Service.timer(1.0)
     async def _look_for_idle(self) -> None:
@@ -109,21 +153,72 @@ class FoldService(mode.Service):
         async with self._lock:
             for place, runner in self.runners.items():
                 if runner.place.log == "events" and (found := self._idle.observation(place, runner, time.monotonic())):
-                    await self._producer.send_and_wait(topic_name(runner.place.feed, "evidence"), found, partition=0)
+                    await self._tell_idle(runner.place.feed, found)
+
+    async def _tell_idle(self, feed: Feed, found: bytes) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._producer.send_and_wait(topic_name(feed, "evidence"), found, partition=0)
+        except (KafkaError, TimeoutError) as error:  # nobody is heard when the broker is gone, and that is no silence of devices
+            log.warning("%s: that nobody is heard could not be recorded (%s)", feed.name, str(error) or "no answer")
+
+    @mode.Service.timer(LAG_SECONDS)
+    async def _measure_lag(self) -> None:
+        """How far the logs have gone beyond what is folded, also while that stands still; and whether Kafka answers."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        except (KafkaError, TimeoutError) as error:
+            where, why = ",".join(self.servers.kafka.servers), str(error) or f"nothing within {ANSWER_SECONDS:.0f} s"
+            self.kafka.failed(f"Kafka at {where} does not answer ({why})")
+            return
+        self.kafka.over()
+        known = {place: max(int(end), self._consumer.highwater(place) or 0) for place, end in ends.items() if place in self.runners}
+        self.metrics.lag((self.runners[at].place, end - self.runners[at].progress.next_offset) for at, end in known.items())
 
     @mode.Service.task
     async def _fold(self) -> None:
         while not self.should_stop:
             turn = self._turn
-            passed = await self._consumer.getbatches(timeout_ms=0 if self._waiting else POLL_MS)
+            passed = await self._fetch()
             async with self._lock:
-                if turn == self._turn and not self.should_stop:
-                    for place, fetched in passed:
+                for place, fetched in passed:
+                    if self._goes_on(turn):
                         await self._process(place, fetched)
-                    await self._settle()
-                    await self._checkpoint_due()
-                    if self._waiting:
-                        await self._take(self._waiting.pop(0))
+                if self._goes_on(turn):
+                    await self._settle(turn)
+                if self._goes_on(turn):
+                    await self._checkpoint_due(turn)
+                due = self._untaken.next(time.monotonic())
+                if due is not None and self._goes_on(turn):
+                    await self._take(due)
+                self._resume()
+
+    def _goes_on(self, turn: int) -> bool:
+        """Whether the places are still those of that turn; what was fetched before is stale."""
+        return turn == self._turn and not self.should_stop
+
+    async def _fetch(self) -> list[tuple[TopicPartition, Fetched]]:
+        due = self._untaken.next(time.monotonic()) is not None
+        try:
+            return await self._consumer.getbatches(timeout_ms=0 if due else POLL_MS)
+        except KafkaError as error:
+            await self.kafka.wait(error)
+            return []
+
+    async def _hold(self) -> None:
+        """While Redis is waited for nothing is fetched, and the group goes on seeing that this worker lives."""
+        assigned = self._consumer.assignment()
+        self._consumer.pause(*assigned)
+        self._held = True
+        with contextlib.suppress(KafkaError):
+            await self._consumer.getmany(timeout_ms=0)  # nothing comes, but five minutes without a call end the membership
+
+    def _resume(self) -> None:
+        """Ends `_hold`."""
+        if self._held and not self.redis.reason:
+            self._held = False
+            self._consumer.resume(*(self._consumer.assignment() & self.runners.keys() - self._full))
 
     async def _process(self, place: TopicPartition, fetched: Fetched) -> None:
         runner = self.runners.get(place)
@@ -140,10 +235,10 @@ class FoldService(mode.Service):
                 self._idle.heard(place, fetched.batch, time.monotonic())
                 self.metrics.folded(runner, fetched.batch, outputs, time.perf_counter() - began)
 
-    async def _settle(self) -> None:
+    async def _settle(self, turn: int) -> None:
         """Ends labels whose events have come; reads no more of a partition while too many of it wait."""
         for place, runner in list(self.runners.items()):
-            if isinstance(runner, JoinerRunner):
+            if isinstance(runner, JoinerRunner) and self._goes_on(turn):
                 async with self._owned(place):
                     await runner.settle()
                     if runner.full:
@@ -153,42 +248,71 @@ class FoldService(mode.Service):
                         self._consumer.resume(place)
                         self._full.discard(place)
 
-    async def _checkpoint_due(self) -> None:
+    async def _checkpoint_due(self, turn: int) -> None:
         now = time.monotonic()
         for place, runner in list(self.runners.items()):
             quiet = now - self._idle.last_heard(place) > IDLE_CHECKPOINT_SECONDS
-            if runner.changed and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet):
+            if runner.changed and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet) and self._goes_on(turn):
                 await self._checkpoint(place, runner)
 
     async def _checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
         async with self._owned(place):
             with self.metrics.checkpointing():
                 await runner.checkpoint()
-            with contextlib.suppress(KafkaError):  # the group's offsets serve lag tools only; the manifest is what counts
-                await self._consumer.commit({place: runner.progress.next_offset})
+        if place in self.runners and (self._committing is None or self._committing.done()):
+            self._committing = asyncio.create_task(self._commit({place: runner.progress.next_offset}))
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        """The group's offsets serve lag tools only; nobody waits for a broker that is gone to take them."""
+        with contextlib.suppress(KafkaError):
+            await self._consumer.commit(offsets)
 
     @contextlib.asynccontextmanager
     async def _owned(self, place: TopicPartition) -> AsyncIterator[None]:
-        """Lets go of a place in whose work another worker shows, or an error: of what is half done there must be no checkpoint."""
+        """Lets go of a place in whose work another worker shows, or an error: of what is half done there must be no checkpoint.
+
+        Where Kafka failed, the place is taken again: its producer may be in a state that none comes back from.
+        """
         try:
-            yield
-        except Fenced:
-            await self._lost(place)
+            async with asyncio.timeout(None) as self._work:
+                yield
+        except (Fenced, KafkaError, ServerUnavailable, TimeoutError) as error:
+            await self._let_go(place, error)
         except BaseException:
             await self.runners.pop(place).abandon()
             raise
+        finally:
+            self._work = None
 
-    async def _lost(self, place: TopicPartition) -> None:
-        """Another owner has taken the place: nothing may be written any more."""
-        log.warning("%s/%d was taken by another worker; this one lets go", place.topic, place.partition)
-        runner = self.runners.pop(place)
-        self._consumer.pause(place)
-        await runner.abandon()
+    async def _let_go(self, place: TopicPartition, error: Exception) -> None:
+        """Nothing may be written any more for a place; while the group leaves it here, it is taken again."""
+        name = f"{place.topic}/{place.partition}"
+        runner = self.runners.pop(place, None)
+        self._full.discard(place)
+        if place in self._consumer.assignment():
+            self._consumer.pause(place)
+        pause = self._untaken.let_go(place, time.monotonic())
+        if isinstance(error, Fenced):
+            log.warning("%s was taken by another worker; this one lets go, and takes it again in %.0f s if it stays its own", name, pause)
+        elif not isinstance(error, TimeoutError):
+            log.warning("%s is let go, and taken again in %.0f s: %s", name, pause, str(error) or type(error).__name__)
+        else:
+            log.warning("%s is let go amid its work, which held up a rebalance or the end", name)
+        if runner is not None:
+            await runner.abandon()
 
     async def _take(self, place: TopicPartition) -> None:
         """Takes a place and reads on from where its state stands."""
         feed_runners, name = self._logs[place.topic]
-        runner = await feed_runners.take(name, place.partition, self.owner)
+        try:
+            async with asyncio.timeout(None) as self._work:
+                runner = await feed_runners.take(name, place.partition, self.owner)
+        except (Fenced, KafkaError, ServerUnavailable, TimeoutError) as error:
+            await self._let_go(place, error)
+            return
+        finally:
+            self._work = None
+        self._untaken.taken(place)
         if place not in self._consumer.assignment():  # lost again meanwhile; whoever has it fences this runner
             await runner.abandon()
             return
@@ -197,27 +321,42 @@ class FoldService(mode.Service):
         self._consumer.resume(place)
         self._idle.taken(place, time.monotonic())
         log.info("took %s/%d at offset %d", place.topic, place.partition, runner.progress.next_offset)
-        self.ready = not self._waiting
 
     async def assigned(self, places: Iterable[TopicPartition]) -> None:
         """Notes what is to be taken; the fold task takes it, since no heartbeat is sent while this callback runs."""
-        async with self._lock:
-            self._turn += 1
-            self._waiting = sorted(places)
-            self._consumer.pause(*self._waiting)
-            self.ready = self.ready or not self._waiting
+        self._turn += 1
+        async with self._locked():
+            given = sorted(places)
+            self._untaken.assign(given, time.monotonic())
+            self._consumer.pause(*given)
+            self._assigned = True
 
     async def revoked(self, places: Iterable[TopicPartition]) -> None:
         """Checkpoints and gives up each place."""
-        async with self._lock:
-            self._turn += 1
-            self._waiting = []
+        self._turn += 1
+        async with self._locked():
             await self._give_up([place for place in places if place in self.runners])
+            self._untaken.clear()
 
     async def _give_up(self, places: list[TopicPartition]) -> None:
-        for place in places:
-            with contextlib.suppress(Fenced):
-                await self.runners.pop(place).release()
+        """With a last checkpoint, unless Redis is gone: a successor then folds again what came after the one before."""
+        runners = {place: self.runners.pop(place) for place in places}
+        try:
+            for place, runner in runners.items():
+                await self._last_checkpoint(place, runner)
+        finally:
+            await asyncio.gather(*(runner.abandon() for runner in runners.values()))
+
+    async def _last_checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
+        with contextlib.suppress(Fenced):
+            try:
+                if not self.redis.reason:
+                    async with asyncio.timeout(RELEASE_SECONDS):
+                        await runner.last_checkpoint()
+            except TimeoutError:
+                self.redis.failed(f"a last checkpoint took more than {RELEASE_SECONDS:.0f} s")
+            if self.redis.reason and runner.changed:
+                log.warning("%s/%d is given up without a last checkpoint: %s", place.topic, place.partition, self.redis.sentence)
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from contracts.columns import RawBatch
+from contracts.outage import Outage
 from stream_processors.log_fold import Outputs
 from stream_processors.runner.partition_runner import PartitionRunner
+from stream_processors.runner.place import Place
 
 LATENCIES = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)  # seconds
 OUTCOMES = ("folded", "duplicate", "late", "dead_lettered")
@@ -42,8 +45,23 @@ class WorkerMetrics:
             "streamgauge_checkpoint_seconds", "Staging and flipping a checkpoint", buckets=LATENCIES, registry=self.registry
         )
         self._delay = Gauge("streamgauge_delay_seconds", "Kafka timestamp to folding, of the newest record", place, registry=self.registry)
+        self._lag = Gauge("streamgauge_lag", "Offsets between what is read next and the end of the log", place, registry=self.registry)
+        self._waiting = Gauge(
+            "streamgauge_waiting_seconds", "For how long a server has not answered; 0 while it does", ("server",), registry=self.registry
+        )
         self.open_incidents = Gauge("streamgauge_open_incidents", "Incidents open now, by kind", ("feed", "kind"), registry=self.registry)
         self.alerts = Counter("streamgauge_alerts", "Alerts read, by kind and status", ("feed", "kind", "status"), registry=self.registry)
+
+    def watch(self, *outages: Outage) -> None:
+        """Tells of each server for how long it has been waited for."""
+        for outage in outages:
+            self._waiting.labels(outage.server.lower()).set_function(functools.partial(getattr, outage, "seconds"))
+
+    def lag(self, found: Iterable[tuple[Place, int]]) -> None:
+        """Notes how far each place of this worker is behind the end of its log."""
+        self._lag.clear()
+        for place, n in found:
+            self._lag.labels(place.feed.name, place.log, str(place.partition)).set(n)
 
     def folded(self, runner: PartitionRunner, batch: RawBatch, outputs: Outputs, seconds: float) -> None:
         """Notes a batch that was folded, published and served."""

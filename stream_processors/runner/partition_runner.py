@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 
-from contracts.errors import StateError
+from contracts.errors import Fenced, StateError
 from contracts.records import Rollout, Switch
 from feature_store.checkpoint import Checkpoint, Manifest
 from feature_store.full_copies import FullCopies
@@ -145,10 +145,20 @@ class PartitionRunner:
             cause=cause,
             epoch=self.epoch,
         )
-        await self._switches.append(begun)
+        await self._record(begun)
         say = log.info if cause == FIRST_START else log.warning
         say("%s/%d: generation %d begins at offset %d: %s", place.topic, place.partition, self.generation, start, cause)
         return begun
+
+    async def _record(self, switch: Switch) -> None:
+        """Puts a switch down and sees it stand.
+
+        Raises:
+            Fenced: a later `taken` stands before it, also one that a broker took down twice; whoever reads it will not act on it.
+        """
+        offset = await self._switches.append(switch)
+        if all(found.offset != offset for found in await self._switches.read_to(offset)):
+            raise Fenced(f"{self.place.topic}/{self.place.partition} was taken again before offset {offset} of {self._switches.topic}")
 
     async def _go_on(self, generation: Switch, checkpoint: Checkpoint | None) -> None:
         """Puts back the state of the generation, or begins it anew at its birth where the store lost it."""
@@ -194,7 +204,7 @@ class PartitionRunner:
             cause=rollout.id,
             epoch=self.epoch,
         )
-        await self._switches.append(switch)  # acknowledged before any output that it governs
+        await self._record(switch)  # before any output that it governs
         self.fold.place_models(here, self._models.models.placement_of(switch))
 
     async def _serve_everything(self) -> None:
@@ -243,7 +253,7 @@ class PartitionRunner:
         self.progress.advance(fetched)
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
-        await asyncio.gather(self._publisher.publish(records), self._serve(outputs))
+        await _both(self._publisher.publish(records), self._serve(outputs))
         self._forget_passed()
         return outputs
 
@@ -311,15 +321,31 @@ class PartitionRunner:
     async def release(self) -> None:
         """Gives the place up after a last checkpoint."""
         try:
-            await self.checkpoint()
-            if self.changed:  # the store had forgotten: the first call noticed, the second writes everything
-                await self.checkpoint()
+            await self.last_checkpoint()
         finally:
             await self.abandon()
+
+    async def last_checkpoint(self) -> None:
+        """Of an owner that then gives the place up."""
+        await self.checkpoint()
+        if self.changed:  # the store had forgotten: the first call noticed, the second writes everything
+            await self.checkpoint()
 
     async def abandon(self) -> None:
         """Ends its own producer and nothing else: another owner goes on from the last checkpoint."""
         await self._publisher.close()
+
+
+async def _both(one: Coroutine[Any, Any, None], other: Coroutine[Any, Any, None]) -> None:
+    """Waits for both; where one fails the other is ended, since the place is then given up and nobody may write for it."""
+    tasks = [asyncio.create_task(one), asyncio.create_task(other)]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
 
 
 class Placed(NamedTuple):

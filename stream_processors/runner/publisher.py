@@ -13,8 +13,10 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from contracts.errors import Fenced
 from stream_processors.log_fold import OutRecord
 from stream_processors.record_columns import RecordColumns
-from stream_processors.runner.clients import BATCH_BYTES
+from stream_processors.runner.clients import BATCH_BYTES, stopped
 from stream_processors.runner.encoded_batch import encoded_batches, encodes
+
+ABORT_SECONDS = 1.0  # a broker that is gone would hold up whoever lets go of the place
 
 
 class Publisher:
@@ -39,18 +41,20 @@ class Publisher:
             return
         try:
             await self._producer.begin_transaction()
-            await self._send(records)
-            await self._producer.commit_transaction()
+            try:
+                await self._send(records)
+            except BaseException:
+                await self._abort()
+                raise
+            await self._producer.commit_transaction()  # after an error here nobody knows whether it is: a successor looks
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced("another owner has taken the partition: its transactional producer fenced this one") from error
-        except BaseException:
-            await self._abort()
-            raise
 
     async def _abort(self) -> None:
-        # a fenced or broken producer has nothing left to abort: the broker does it at the timeout
-        with contextlib.suppress(KafkaError):
-            await self._producer.abort_transaction()
+        # a fenced or broken producer has nothing left to abort: the next owner's start does it, or the broker at the timeout
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(ABORT_SECONDS):
+                await self._producer.abort_transaction()
 
     async def _send(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
         await asyncio.gather(*(self._send_topic(topic, items) for topic, items in records.items() if items))
@@ -83,4 +87,4 @@ class Publisher:
     async def close(self) -> None:
         """Ends the producer where it is this partition's own."""
         if self.transactional:
-            await self._producer.stop()
+            await stopped(self._producer)

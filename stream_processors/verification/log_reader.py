@@ -17,7 +17,7 @@ from stream_processors.decoding.batches import Fetched, raw_batch
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import Models
 from stream_processors.runner.batch_consumer import PlainConsumer
-from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.clients import free_consumer, stopped
 from stream_processors.runner.published import source_of
 from stream_processors.runner.switch_log import Recorded, decoded_switch, valid_switches
 from stream_processors.topics import describe_topics
@@ -141,4 +141,4 @@ async def _every_record(topic: str, kafka: KafkaSettings) -> AsyncIterator[Any]:
             for record in records:
                 yield record
     finally:
-        await consumer.stop()
+        await stopped(consumer)

@@ -32,7 +32,7 @@ def command(plant: Path, feed_name: str | None, kafka: str | None, follow: bool,
     feeds = resolve_feeds(plant, feed_name)
     wait_for_kafka(servers.kafka, say=say)
     found = 0
-    for alert in read_alerts(feeds, servers.kafka, follow):
+    for alert in read_alerts(feeds, servers.kafka, follow, say=say):
         found += 1
         click.echo(msgspec.json.encode(alert).decode() if as_json else _line(alert))
     if not found and not as_json:

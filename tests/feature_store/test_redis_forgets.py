@@ -73,6 +73,7 @@ def test_a_replica_that_lagged_is_noticed_by_its_counter(redis_url: str) -> None
             await client.restore(key, 0, dumped)
         assert (await store.serve(1, [b"a"], blobs([1]))).forgot
         assert await store.checkpoint(manifest(3), {}) == (0, True)
+        assert await store.checkpoint(manifest(3), {"a": b"3"}) == (1, True), "the directory has a counter of its own"
         assert await store.checkpoint(manifest(3), {"a": b"3"}) == (1, False)
         found = await store.restore(await store.take(2))
         assert found and found.chunks == {"a": b"3"}

@@ -36,7 +36,7 @@ async def eventually(done: Callable[[], bool]) -> None:
 
 
 async def worker_that_fails(stack: Servers, feed: Feed, break_it: Callable[[PartitionRunner], None]) -> None:
-    """A worker that has folded and checkpointed the first part of the log when it breaks; then it is ended in order."""
+    """A worker that has folded and checkpointed the first part of the log when it breaks; it ends in order when it has gone on."""
     service = FoldService([feed], stack, feed.name, WorkerMetrics())
     await service.start()
     try:
@@ -46,7 +46,9 @@ async def worker_that_fails(stack: Servers, feed: Feed, break_it: Callable[[Part
         await eventually(lambda: runner.progress.read == 600 and not runner.changed)
         break_it(runner)
         await asyncio.to_thread(send, stack, feed, part(600, len(LOG.values)))
-        await eventually(service._crashed.is_set)
+        await eventually(lambda: place in service.runners and service.runners[place] is not runner)
+        successor = service.runners[place]
+        await eventually(lambda: successor.progress.read == len(LOG.values) and not successor.changed)
     finally:
         await service.stop()
 
@@ -81,8 +83,8 @@ def fail_once_to_stage(runner: PartitionRunner) -> None:
 
 
 @pytest.mark.parametrize("break_it", [refuse_to_publish, fail_once_to_stage])
-def test_a_worker_that_fails_leaves_no_checkpoint_of_what_is_half_done(stack: Servers, break_it: Callable[[PartitionRunner], None]) -> None:
-    """Outputs that could not be published, and chunks of a checkpoint that failed, are not behind the state that a successor finds."""
+def test_a_place_at_which_something_failed_is_let_go_and_taken_again(stack: Servers, break_it: Callable[[PartitionRunner], None]) -> None:
+    """Outputs that could not be published, and chunks of a checkpoint that failed, are not behind the state that is gone on with."""
     feed = fresh_feed("fails")
     send(stack, feed, part(0, 600))
 
