@@ -27,7 +27,7 @@ from contracts.topics import topic_name
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
 from stream_processors.joiner.joiner_runner import JoinerRunner
-from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer
+from stream_processors.runner.clients import SESSION_MS, group_consumer, has_transactions, plain_producer
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
 from stream_processors.runner.metrics import WorkerMetrics
@@ -37,6 +37,7 @@ from stream_processors.topics import ensure_topics
 POLL_MS = 200  # a longer wait delays a rebalance's answer; the fetch returns as soon as there is anything
 CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes more
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
+TAKE_AGAIN_SECONDS = 2 * SESSION_MS / 1000  # who took our place is in the group by then, or gone: without it nobody would fold that place
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
 LOGS = ("events", "evidence")
 LEARNING_LOGS = ("labels", "examples")  # of feeds with a target
@@ -59,6 +60,7 @@ class FoldService(mode.Service):
         self.runners: dict[TopicPartition, PartitionRunner] = {}
         self.ready = False
         self._waiting: list[TopicPartition] = []  # assigned, paused, not taken yet
+        self._gone: dict[TopicPartition, float] = {}  # assigned, but taken by another worker: when (monotonic) to take them back
         self._full: set[TopicPartition] = set()  # paused, since too many of their labels wait
         self._turn = 0  # of assignments: what was fetched in an earlier one is stale
         self._lock = asyncio.Lock()
@@ -122,6 +124,7 @@ class FoldService(mode.Service):
                         await self._process(place, fetched)
                     await self._settle()
                     await self._checkpoint_due()
+                    self._want_back()
                     if self._waiting:
                         await self._take(self._waiting.pop(0))
 
@@ -180,15 +183,31 @@ class FoldService(mode.Service):
 
     async def _lost(self, place: TopicPartition) -> None:
         """Another owner has taken the place: nothing may be written any more."""
-        log.warning("%s/%d was taken by another worker; this one lets go", place.topic, place.partition)
         runner = self.runners.pop(place)
         self._consumer.pause(place)
+        self._let_go(place)
         await runner.abandon()
+
+    def _let_go(self, place: TopicPartition) -> None:
+        log.warning("%s/%d was taken by another worker; this one lets go", place.topic, place.partition)
+        self._gone[place] = time.monotonic() + TAKE_AGAIN_SECONDS
+
+    def _want_back(self) -> None:
+        """Places that the group still gives this worker: who took them was no member any more, and has ended or will be told."""
+        due = [place for place, at in self._gone.items() if at < time.monotonic()]
+        for place in due:
+            del self._gone[place]
+            if place in self._consumer.assignment():
+                self._waiting.append(place)
 
     async def _take(self, place: TopicPartition) -> None:
         """Takes a place and reads on from where its state stands."""
         feed_runners, name = self._logs[place.topic]
-        runner = await feed_runners.take(name, place.partition, self.owner)
+        try:
+            runner = await feed_runners.take(name, place.partition, self.owner)
+        except Fenced:  # a rebalance that this worker has yet to hear of gave it to another
+            self._let_go(place)
+            return
         if place not in self._consumer.assignment():  # lost again meanwhile; whoever has it fences this runner
             await runner.abandon()
             return
@@ -211,7 +230,7 @@ class FoldService(mode.Service):
         """Checkpoints and gives up each place."""
         async with self._lock:
             self._turn += 1
-            self._waiting = []
+            self._waiting, self._gone = [], {}
             await self._give_up([place for place in places if place in self.runners])
 
     async def _give_up(self, places: list[TopicPartition]) -> None:

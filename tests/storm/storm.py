@@ -77,7 +77,7 @@ class Storm:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.keep = kind is not None
+        self.keep |= kind is not None
         self._stack.close()
 
     def step(self, step: Step) -> None:

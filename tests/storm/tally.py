@@ -27,6 +27,7 @@ class Tally:
     changed: int = 0
     backwards: int = 0
     recoveries: list[float] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)  # numbers of steps
     seams: dict[str, int] = field(default_factory=dict)  # blows at each
     missed: dict[str, int] = field(default_factory=dict)  # steps whose seam was never passed
 
@@ -61,10 +62,9 @@ class Tally:
 
     def report(self) -> dict[str, Any]:
         """The figures for a JSON file."""
-        times = self.recoveries
         figures = {name: value for name, value in asdict(self).items() if name != "recoveries"}
-        return figures | {"recovery_s": {"p50": _rounded(statistics.median(times)) if times else None, "max": _rounded(max(times, default=0.0))}}
+        return figures | {"recovery_s": {"p50": _p50(self.recoveries), "max": round(max(self.recoveries, default=0.0), 2)}}
 
 
-def _rounded(seconds: float) -> float:
-    return round(seconds, 2)
+def _p50(seconds: list[float]) -> float | None:
+    return round(statistics.median(seconds), 2) if seconds else None
