@@ -41,6 +41,7 @@ class FeedRunners:
         self._transactions = transactions
         self._topic_ids = topic_ids
         self._history = history
+        self._fencing: dict[str, AIOKafkaProducer] = {}  # started for places that are to be taken
         self._switch_reader = free_consumer(settings)
         self._tail = free_consumer(settings)
         self._scores = ScoreFollower(feed, settings) if feed.target is not None else None
@@ -59,6 +60,7 @@ class FeedRunners:
 
     async def stop(self) -> None:
         """Closes the readers."""
+        await self.forget_fenced()
         await self._switch_reader.stop()
         await self._tail.stop()
         if self._models_reader is not None:
@@ -84,14 +86,37 @@ class FeedRunners:
         models = self.models if place.log == "events" else None
         return PartitionRunner(place, store, publisher, self._switches, owner, self._history, models)
 
+    async def fence(self, log: str, partition: int) -> None:
+        """Ends what the owner before has left open, ahead of `take`.
+
+        Places share output partitions: of several that a worker takes one after the other, the first would wait for the end
+        of a transaction that only the start of another's producer ends.
+        """
+        name = _transactional_id(Place(self.feed, log, partition))
+        if self._transactions and name not in self._fencing:
+            self._fencing[name] = await self._started(name)
+
+    async def forget_fenced(self) -> None:
+        """What was fenced is not to be taken after all."""
+        while self._fencing:
+            await self._fencing.popitem()[1].stop()
+
     async def _publisher(self, place: Place) -> Publisher:
         if not self._transactions:
             return Publisher(self._producer, transactional=False)
-        producer = transactional_producer(self._settings, f"streamgauge-{place.topic}-{place.partition}")
+        name = _transactional_id(place)
+        return Publisher(self._fencing.pop(name, None) or await self._started(name), transactional=True)
+
+    async def _started(self, name: str) -> AIOKafkaProducer:
+        producer = transactional_producer(self._settings, name)
         await producer.start()
-        return Publisher(producer, transactional=True)
+        return producer
 
     async def _bounds(self, place: Place) -> LogBounds:
         at = TopicPartition(place.topic, place.partition)
         start = (await self._tail.beginning_offsets([at]))[at]
         return LogBounds(start, await end_offset(self._tail, at), self._topic_ids.get(place.topic))
+
+
+def _transactional_id(place: Place) -> str:
+    return f"streamgauge-{place.topic}-{place.partition}"

@@ -203,6 +203,7 @@ class FoldService(mode.Service):
     async def _take(self, place: TopicPartition) -> None:
         """Takes a place and reads on from where its state stands."""
         feed_runners, name = self._logs[place.topic]
+        await asyncio.gather(*(self._logs[each.topic][0].fence(self._logs[each.topic][1], each.partition) for each in self._waiting))
         try:
             runner = await feed_runners.take(name, place.partition, self.owner)
         except Fenced:  # a rebalance that this worker has yet to hear of gave it to another
@@ -231,6 +232,8 @@ class FoldService(mode.Service):
         async with self._lock:
             self._turn += 1
             self._waiting, self._gone = [], {}
+            for feed_runners, _ in self._logs.values():
+                await feed_runners.forget_fenced()
             await self._give_up([place for place in places if place in self.runners])
 
     async def _give_up(self, places: list[TopicPartition]) -> None:

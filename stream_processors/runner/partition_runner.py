@@ -92,7 +92,7 @@ class PartitionRunner:
             await self._find_published(tail)
             if copy is not None:
                 self._owe_everything()
-        await self._serve_everything()
+        await self._serve_everything()  # also raises the generation that readers believe
         self.checkpointed_at = time.monotonic()
         if self._history:
             copies = FullCopies(self._history, place.feed.name, begun)
@@ -198,7 +198,14 @@ class PartitionRunner:
         self.fold.place_models(here, self._models.models.placement_of(switch))
 
     async def _serve_everything(self) -> None:
-        """Also raises the generation that readers believe; values are absolute, so writing them again changes nothing."""
+        """Values are absolute, so writing them again changes nothing.
+
+        While outputs of owners before this one lie ahead of the fold there are none to write: later values have been read
+        already, and a store that was emptied meanwhile cannot refuse the older ones.
+        """
+        if self._published:
+            await self._store.serve(self.generation, [], [])
+            return
         everything = self.fold.everything_served()
         await self._store.serve(self.generation, everything.entities, everything.vectors)
         if everything.created:
@@ -243,8 +250,9 @@ class PartitionRunner:
         self.progress.advance(fetched)
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
-        await asyncio.gather(self._publisher.publish(records), self._serve(outputs))
+        was_behind = bool(self._published)
         self._forget_passed()
+        await asyncio.gather(self._publisher.publish(records), self._serve_everything() if was_behind else self._serve(outputs))
         return outputs
 
     def _not_published(self, kind: str, items: Sequence[OutRecord]) -> Sequence[OutRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.definition import Feed
-from contracts.errors import ServerUnavailable
+from contracts.errors import Fenced, ServerUnavailable
 from contracts.settings import Servers
 from contracts.topics import events_topic
 from feature_store.partition_store import PartitionStore, Taken
@@ -119,7 +120,8 @@ def test_a_place_lost_to_a_worker_that_is_gone_is_taken_back(stack: Servers, mon
             async with running(stack, feed) as service:
                 await eventually(lambda: place in service.runners and service.runners[place].progress.read == 600)
                 before = service.runners[place].epoch
-                await (await worker.take(owner="zombie")).abandon()
+                with contextlib.suppress(Fenced):  # it may be taken back from the zombie before it has restored anything
+                    await (await worker.take(owner="zombie")).abandon()
                 await asyncio.to_thread(send, stack, feed, part(600, len(LOG.values)))
                 await eventually(lambda: place in service.runners and service.runners[place].progress.read == len(LOG.values))
                 assert service.runners[place].epoch > before
@@ -142,7 +144,7 @@ def test_a_worker_outlives_being_overtaken_while_it_takes_a_place(stack: Servers
             async def overtaken(store: PartitionStore, epoch: int) -> Taken:
                 if not others and store._partition == 0:
                     others.append("overtakes")
-                    await (await worker.take(owner="other")).abandon()
+                    await (await worker.take(owner="other")).abandon()  # nobody holds the place yet who could take it back
                 return await take(store, epoch)
 
             monkeypatch.setattr(PartitionStore, "take", overtaken)
