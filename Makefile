@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 SECONDS ?= 120
+STORM_SEED ?= 215
 
-.PHONY: setup demo lint test test-kafka lock schemas clean
+.PHONY: setup demo lint test test-kafka chaos lock schemas clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +32,15 @@ test: setup
 
 test-kafka: setup
 	$(BIN)/python -m pytest -m "kafka or slow"
+
+# LONG=1: some 300 steps, hours; goes on where chaos.json ends
+chaos: setup
+ifeq ($(LONG),)
+	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --minutes 1.5
+	$(BIN)/python -m benchmarks.chaos --kafka embedded --seed $(STORM_SEED) --minutes 1
+else
+	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --steps 312 --json chaos.json
+endif
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra training --extra dev pyproject.toml deploy/build.in -o requirements.lock

@@ -36,7 +36,8 @@ def main() -> int:
         print(f"going on at step {at}", flush=True)
     end = options.first + options.steps
     print(f"seed {options.seed}, steps {at} to {end - 1}, {options.kafka}", flush=True)
-    while at < end and len(tally.failed) <= (0 if options.stop else MOST_FAILED):
+    options.until = time.monotonic() + 60.0 * options.minutes
+    while at < end and time.monotonic() < options.until and len(tally.failed) <= (0 if options.stop else MOST_FAILED):
         at = _round(options, tally, at, min(end, (at // ROUND + 1) * ROUND), record)
     print(json.dumps(tally.report() | {"seed": options.seed}, indent=2))
     return 0 if tally.clean and not tally.failed else 1
@@ -46,7 +47,7 @@ def _round(options: argparse.Namespace, tally: Tally, at: int, end: int, record:
     """Steps on one set of servers, up to `end` or to the first that fails; returns the step to go on with."""
     try:
         with Storm(options.seed, options.kafka, _say, options.without, not options.workers_only, f"storm-{options.seed}-{at}") as storm:
-            while at < end:
+            while at < end and time.monotonic() < options.until:
                 storm.tally = Tally()
                 try:
                     storm.step(plan(options.seed, at, options.kafka))
@@ -105,6 +106,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first step")
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no step begins")
     parser.add_argument("--kafka", choices=("apache", "embedded"), default="apache")
     parser.add_argument("--json", type=Path, help="where the figures go; a run with the same file goes on")
     parser.add_argument("--without", nargs="*", default=[], help="mechanisms that are turned off: tests/storm/mechanisms.py")

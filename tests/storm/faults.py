@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tests.storm.storm import Storm
 
 SESSION_SECONDS = 6.0  # of the workers' group
-REACH_SECONDS = 40.0  # for an armed worker to start and to come to its seam
+REACH_SECONDS = 30.0  # for an armed worker to start and to come to its seam
+MOVE_SECONDS = 12.0  # after which the workers beside it are replaced, where only a rebalance brings it to its seam
+MOVED = ("judged", "learnt", "revoked", "releasing")  # the first two need a place of which there is one
 ZOMBIE_SECONDS = 2.0  # past the session, so that others have taken the partitions and fold
 
 
@@ -44,34 +46,40 @@ def _lose(storm: Storm, step: Step, count: int) -> None:
 
 
 def kill_at(storm: Storm, step: Step) -> None:
-    """More workers join, each of which ends itself at its seam."""
-    armed = [(name, storm.fleet.start_worker(seam=name, passing=n, seed=f"{storm.seed} {step.number}")) for name, n in step.seams]
-    moving = any(name in ("revoked", "releasing") for name, _ in armed)
-    deadline, more = time.monotonic() + REACH_SECONDS, moving
-    waiting = dict(armed)
-    while waiting and time.monotonic() < deadline:
-        for name, worker in list(waiting.items()):
-            if worker.ended:
-                began = time.monotonic()
-                storm.tally.struck(name)
-                del waiting[name]
-        if more and time.monotonic() > deadline - REACH_SECONDS / 2:
-            more = False
-            _come_and_go(storm)
+    """More workers join, two at a time, each of which ends itself at its seam."""
+    for at in range(0, len(step.seams), 2):
+        _kill_at(storm, step, step.seams[at : at + 2])
+
+
+def _kill_at(storm: Storm, step: Step, seams: tuple[tuple[str, int], ...]) -> None:
+    waiting = {name: storm.fleet.start_worker(seam=name, passing=n, seed=f"{storm.seed} {step.number}") for name, n in seams}
+    began = started = time.monotonic()
+    moving = any(name in MOVED for name in waiting)
+    while waiting and time.monotonic() < started + REACH_SECONDS:
+        for name in [name for name, worker in waiting.items() if worker.ended]:
+            began = time.monotonic()
+            storm.tally.struck(name)
+            del waiting[name]
+        if waiting and moving and time.monotonic() > started + MOVE_SECONDS:
+            moving = False
+            _replace_all(storm)
         storm.fleet.tend()
         time.sleep(0.05)
     for name, worker in waiting.items():
         storm.tally.never(name)
         began = time.monotonic()
         worker.kill()
-    storm.tally.kills += len(armed)
-    storm.tally.rebalances += 2 * len(armed)
+    storm.tally.kills += len(seams)
+    storm.tally.rebalances += 2 * len(seams)
     storm.recovered(began)
 
 
-def _come_and_go(storm: Storm) -> None:
-    """A rebalance, for seams that only one passes."""
-    storm.fleet.dismiss(storm.fleet.start_worker())
+def _replace_all(storm: Storm) -> None:
+    """So the armed ones are the oldest members, which are given the places of which there is one."""
+    for worker in list(storm.fleet.workers):
+        storm.fleet.start_worker()
+        storm.fleet.dismiss(worker)
+        storm.tally.rebalances += 2
 
 
 def join(storm: Storm, step: Step) -> None:

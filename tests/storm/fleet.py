@@ -63,7 +63,7 @@ class Fleet:
         without: mechanisms that are turned off in every process.
     """
 
-    def __init__(self, plant: Path, servers: Servers, directory: Path, history: Path, without: Sequence[str] = ()) -> None:
+    def __init__(self, plant: Path, servers: Servers, directory: Path, history: Path | None, without: Sequence[str] = ()) -> None:
         self._plant, self._servers, self._directory, self._history = plant, servers, directory, history
         self._without = list(without)
         self._count = 0
@@ -73,7 +73,8 @@ class Fleet:
 
     def start_worker(self, **orders: object) -> Process:
         """A worker; with orders it is not among those that should live."""
-        arguments = ["worker", str(self._plant), "--web-port", str(free_port()), "--history", str(self._history)]
+        arguments = ["worker", str(self._plant), "--web-port", str(free_port())]
+        arguments += ["--history", str(self._history)] if self._history else []
         process = self._start("worker", arguments, orders)
         if not orders:
             self.workers.append(process)

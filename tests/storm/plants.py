@@ -7,7 +7,7 @@ from pathlib import Path
 from contracts.definition import Feed
 from contracts.plant import load_plant
 
-PARTITIONS = 3
+PARTITIONS = 4  # as many as there are workers at most, so that each has one
 DEVICES = tuple(f"device-{n:02d}" for n in range(24))
 PLANT = """
 from streamgauge import Category, Feed, Number, Regression

@@ -19,17 +19,31 @@ class Step(NamedTuple):
     after: float = 0.0  # seconds of traffic before the blow, where it comes at a random moment
 
 
-OTHERS = ("kill", "kill-two", "join", "leave", "roll", "store-kill", "store-restart", "flush", "flush-kill", "cut", "kill-others")
+SEAMS_A_STEP = 4
+OTHERS = (
+    "kill",
+    "kill-two",
+    "kill-two",
+    "join",
+    "leave",
+    "roll",
+    "store-kill",
+    "store-restart",
+    "flush",
+    "flush-kill",
+    "cut",
+    "kill-others",
+)
 APACHE_ONLY = ("zombie", "zombie-at", "broker-kill", "broker-restart")
 
 
 def deck(seed: int, turn: int, kafka: str) -> list[str]:
-    """Each seam once, two to a step, and every other fault twice, in an order of this turn's own."""
+    """Each seam once, some to a step, and every other fault, in an order of this turn's own."""
     chance = random.Random(f"deck {seed} {turn}")
     seams = [*SEAMS, *(TRANSACTIONAL if kafka == "apache" else ())]
     chance.shuffle(seams)
-    cards = [" ".join(["kill-at", *seams[at : at + 2]]) for at in range(0, len(seams), 2)]
-    cards += 2 * [*OTHERS, *(APACHE_ONLY if kafka == "apache" else ())]
+    cards = [" ".join(["kill-at", *seams[at : at + SEAMS_A_STEP]]) for at in range(0, len(seams), SEAMS_A_STEP)]
+    cards += [*OTHERS, *(APACHE_ONLY if kafka == "apache" else ())]
     chance.shuffle(cards)
     return cards
 

@@ -407,7 +407,13 @@ def test_values_do_not_fall_where_the_store_was_emptied_and_its_owner_is_dead(se
             await worker.redis.flushall()
             reader = PartitionReader(worker.redis, feed.name, 0)
             successor = await worker.take(owner="two")
-            for end in (400, 800, 1_200):
+            await worker.fold(successor, 400)
+            assert await reader.vectors(list(vectors)) == [None] * len(vectors)
+            await successor.checkpoint()
+            await successor.abandon()
+            successor = await worker.take(owner="three")  # the store has a state again, and that of long ago
+            assert successor.progress.next_offset == 400
+            for end in (800, 1_200):
                 await worker.fold(successor, end)
                 assert await reader.vectors(list(vectors)) == [None] * len(vectors)
             await worker.fold(successor, 1_600)
