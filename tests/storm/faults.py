@@ -18,7 +18,7 @@ SESSION_SECONDS = 6.0  # of the workers' group
 REACH_SECONDS = 30.0  # for an armed worker to start and to come to its seam
 MOVE_SECONDS = 12.0  # after which the workers beside it are replaced, where only a rebalance brings it to its seam
 MOVED = ("judged", "learnt", "revoked", "releasing")  # the first two need a place of which there is one
-ZOMBIE_SECONDS = 2.0  # past the session, so that others have taken the partitions and fold
+ZOMBIE_SECONDS = 8.0  # past the session, so that others have taken the partitions, fold, and have put down a checkpoint
 
 
 def kill(storm: Storm, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""Each mechanism is needed: turned off in every process, the storm finds the fault; with it on, the same steps find none."""
+"""Each mechanism is needed: turned off in every process, the storm finds the fault. `make chaos` is the same storm with all of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CASES = {
     "transactional-fence": Case("apache", [Step(n, "zombie-at", (("before-send", 9 + n),)) for n in range(3)], ("doubled",)),
     "guard": Case("apache", [Step(n, "kill", (), 1.0 + n) for n in range(3)], ("backwards",)),
     "suppression": Case("apache", [Step(n, "kill", (), 1.0 + n) for n in range(3)], ("doubled",)),
-    "flip": Case("apache", [Step(n, "kill-at", (("staged", 3 + n), ("staged", 6 + n))) for n in range(3)], ("backwards", "changed")),
+    "flip": Case("apache", [Step(n, "kill-at", (("staged", 3 + n),)) for n in range(3)], ("backwards", "changed")),
     "switch": Case("apache", [Step(n, "kill", (), 4.0) for n in range(4)], ("changed",)),
 }
 
@@ -49,9 +49,3 @@ def test_without_a_mechanism_the_storm_finds_the_fault(mechanism: str) -> None:
     case = CASES[mechanism]
     found = storm(case.kafka, case.steps, (mechanism,))
     assert any(getattr(found, kind) for kind in case.costs), found
-
-
-@pytest.mark.parametrize("kafka", ["apache", "embedded"])
-def test_with_all_mechanisms_the_same_steps_find_nothing(kafka: str) -> None:
-    """The faults above are the missing mechanism's, not the storm's own."""
-    assert storm(kafka, [case.steps[0] for case in CASES.values() if case.kafka == kafka], ()).clean

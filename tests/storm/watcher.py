@@ -20,7 +20,8 @@ from contracts.definition import Feed
 from contracts.errors import StateError, StreamgaugeError
 from contracts.plant import load_plant
 from contracts.settings import Servers
-from feature_store.checkpoint import Manifest, decode_manifest
+from feature_store.checkpoint import Manifest, decode_manifest, join_chunks
+from feature_store.partition_reader import TRIES
 from feature_store.readers import FeatureReader
 from feature_store.redis_layout import partition_keys
 from stream_processors.joiner.joiner_fold import labels_place
@@ -58,7 +59,7 @@ def store_names(feed: Feed) -> list[str]:
 
 
 class Watcher:
-    """Polls manifests with their counters, and every device's features."""
+    """Polls manifests with their counters, every device's features, and one whole checkpoint a time."""
 
     def __init__(self, feed: Feed, client: redis.Redis) -> None:
         self.seen = Seen()
@@ -68,6 +69,8 @@ class Watcher:
         self._places = store_names(feed)
         self._keys = [partition_keys(feed.name, place).manifest for place in self._places]
         self._mark = 0
+        self._feed = feed
+        self._broken: dict[str, str] = {}  # checkpoints that could not be used, each told once
 
     def poll(self) -> None:
         """One look."""
@@ -85,7 +88,28 @@ class Watcher:
         for device, generation, offset, partition in zip(DEVICES, table.generation, table.offset, table.partition, strict=True):
             if offset >= 0:
                 self.seen.note(f"entity {device} of {partition}", (int(generation), int(offset)))
+        self._look_at_checkpoint(self._places[self.polls % len(self._places)])
         self.polls += 1
+
+    def _look_at_checkpoint(self, place: str) -> None:
+        """Whoever took the place now would have to find it whole."""
+        keys = partition_keys(self._feed.name, place)
+        why = ""
+        for _ in range(TRIES):
+            stored = self._client.get(keys.manifest)
+            if stored is None:
+                return
+            try:
+                manifest = decode_manifest(stored)
+                ids = manifest.part_ids
+                join_chunks(manifest, dict(zip(ids, self._client.mget([keys.chunk + name.encode() for name in ids]), strict=True)))
+            except StateError as error:  # or its owner has flipped between the two calls
+                why = str(error)
+            else:
+                return
+        if why and why != self._broken.get(place):
+            self._broken[place] = why
+            self.seen.falls.append({"what": f"checkpoint {place}", "why": why, "at": time.time()})
 
     def _note_manifest(self, place: str, stored: bytes) -> None:
         try:
