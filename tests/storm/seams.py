@@ -78,6 +78,7 @@ TRANSACTIONAL = {
     "committed": Seam("aiokafka:AIOKafkaProducer", "commit_transaction", "after"),
 }  # of brokers with transactions
 TAKING = ("assigned", "taken-recorded", "taken", "restoring", "restored", "finding", "not-sought")  # passed once a place
+SLOW = ("judged", "learnt", "before-checkpoint", "staging", "staged", "flipping", "flipped")  # passed every few seconds
 RARE = (*TAKING, "before-switch", "switched", "revoked", "releasing")  # a later passing than the first may never come
 
 

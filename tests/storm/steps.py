@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from tests.storm.seams import RARE, SEAMS, TAKING, TRANSACTIONAL
+from tests.storm.seams import RARE, SEAMS, SLOW, TAKING, TRANSACTIONAL
 
 ZOMBIE_SEAMS = ("before-send", "published", "before-serve", "before-checkpoint", "staged")  # stopped amid a write, woken after its session
 
@@ -61,6 +61,6 @@ def plan(seed: int, number: int, kafka: str) -> Step:
 
 def passing(name: str, chance: random.Random) -> int:
     """Which passing of a seam strikes; a step that is passed once a place may not be passed often."""
-    if name in TAKING:
-        return 1 if name == "assigned" else chance.randrange(1, 3)
-    return 1 if name in RARE else chance.randrange(1, 9)
+    if name == "assigned" or (name in RARE and name not in TAKING):
+        return 1
+    return chance.randrange(1, 3 if name in TAKING else 4 if name in SLOW else 9)
