@@ -7,8 +7,9 @@ SECONDS ?= 120
 # Processes of the tests; each starts a broker and a store of its own, and a file runs in one of them.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+STORM_SEED ?= 215
 
-.PHONY: setup demo lint test test-kafka lock schemas clean
+.PHONY: setup demo lint test test-kafka chaos lock schemas clean
 
 setup: $(VENV)/.ready
 
@@ -34,6 +35,15 @@ test: setup
 
 test-kafka: setup
 	$(PYTEST) -m "kafka or slow"
+
+# LONG=1: some 300 steps, hours; goes on where chaos.json ends
+chaos: setup
+ifeq ($(LONG),)
+	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --minutes 1.5
+	$(BIN)/python -m benchmarks.chaos --kafka embedded --seed $(STORM_SEED) --minutes 1
+else
+	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --steps 312 --json chaos.json
+endif
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra training --extra dev pyproject.toml deploy/build.in -o requirements.lock

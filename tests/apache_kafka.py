@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -72,25 +74,39 @@ class ApacheKafka:
             self._child.stop()
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    def restart(self, kill: bool) -> None:
+        """End the broker, with SIGKILL or in order, and start it again on the same port and log."""
+        assert self._child is not None
+        if kill:
+            os.kill(self._child.pid, signal.SIGKILL)
+        self._child.stop()
+        self._launch()
+
     def _start(self) -> None:
         port = free_port()
-        properties = self._directory / "server.properties"
-        properties.write_text(
+        self._properties = self._directory / "server.properties"
+        self._properties.write_text(
             self._template.format(port=port, outside=free_port(), controller=free_port(), directory=self._directory),
         )
-        java = ["java", *JAVA_OPTIONS, "-cp", classpath()]
         subprocess.run(
-            [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)],
+            [*_java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties)],
             check=True,
             capture_output=True,
             timeout=START_SECONDS,
         )
-        self._child = Child("kafka", [*java, "kafka.Kafka", str(properties)], self._directory, GRACE_SECONDS)
         self.settings = KafkaSettings.parse(f"127.0.0.1:{port}")
+        self._launch()
+
+    def _launch(self) -> None:
+        self._child = Child("kafka", [*_java(), "kafka.Kafka", str(self._properties)], self._directory, GRACE_SECONDS)
         try:
             wait_for_kafka(self.settings, START_SECONDS)
         except Exception as error:
             raise RuntimeError(f"Apache Kafka did not start:\n{self._child.log_tail()}") from error
+
+
+def _java() -> list[str]:
+    return ["java", *JAVA_OPTIONS, "-cp", classpath()]
 
 
 def classpath() -> str:

@@ -46,6 +46,7 @@ class FeedRunners:
         self._topic_ids = topic_ids
         self._history = history
         self._outage = outage  # of Redis, which is then waited for
+        self._fencing: dict[str, AIOKafkaProducer] = {}  # started for places that are to be taken
         self._switch_reader = free_consumer(settings)
         self._tail = free_consumer(settings)
         self._scores = ScoreFollower(feed, settings) if feed.target is not None else None
@@ -64,6 +65,7 @@ class FeedRunners:
 
     async def stop(self) -> None:
         """Closes the readers."""
+        await self.forget_fenced()
         clients = [client for client in (self._switch_reader, self._tail, self._models_reader) if client is not None]
         ends = [stopped(client) for client in clients]
         await asyncio.gather(*ends, *([self._scores.stop()] if self._scores is not None else []))
@@ -86,18 +88,41 @@ class FeedRunners:
         models = self.models if place.log == "events" else None
         return PartitionRunner(place, store, publisher, self._switches, owner, self._history, models)
 
+    async def fence(self, log: str, partition: int) -> None:
+        """Ends what the owner before has left open, ahead of `take`.
+
+        Places share output partitions: of several that a worker takes one after the other, the first would wait for the end
+        of a transaction that only the start of another's producer ends.
+        """
+        name = _transactional_id(Place(self.feed, log, partition))
+        if self._transactions and name not in self._fencing:
+            self._fencing[name] = await self._started(name)
+
+    async def forget_fenced(self) -> None:
+        """What was fenced is not to be taken after all."""
+        while self._fencing:
+            await stopped(self._fencing.popitem()[1])
+
     async def _publisher(self, place: Place) -> Publisher:
         if not self._transactions:
             return Publisher(self._producer, transactional=False)
-        producer = transactional_producer(self._settings, f"streamgauge-{place.topic}-{place.partition}")
+        name = _transactional_id(place)
+        return Publisher(self._fencing.pop(name, None) or await self._started(name), transactional=True)
+
+    async def _started(self, name: str) -> AIOKafkaProducer:
+        producer = transactional_producer(self._settings, name)
         try:
             await producer.start()
         except BaseException:
             await stopped(producer)
             raise
-        return Publisher(producer, transactional=True)
+        return producer
 
     async def _bounds(self, place: Place) -> LogBounds:
         at = TopicPartition(place.topic, place.partition)
         start = (await self._tail.beginning_offsets([at]))[at]
         return LogBounds(start, await end_offset(self._tail, at), self._topic_ids.get(place.topic))
+
+
+def _transactional_id(place: Place) -> str:
+    return f"streamgauge-{place.topic}-{place.partition}"

@@ -29,7 +29,7 @@ from contracts.topics import topic_name
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
 from stream_processors.joiner.joiner_runner import JoinerRunner
-from stream_processors.runner.clients import group_consumer, has_transactions, plain_producer, stopped
+from stream_processors.runner.clients import SESSION_MS, group_consumer, has_transactions, plain_producer, stopped
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
 from stream_processors.runner.metrics import WorkerMetrics
@@ -40,6 +40,7 @@ from stream_processors.topics import ensure_topics
 POLL_MS = 200  # a longer wait delays a rebalance's answer; the fetch returns as soon as there is anything
 CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes more
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
+TAKE_AGAIN_SECONDS = 2 * SESSION_MS / 1000  # who took our place is in the group by then, or gone: without it nobody would fold that place
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
 LAG_SECONDS = 5.0  # between two looks for how far the logs have gone
 ANSWER_SECONDS = 4.0  # a broker that does not say within them is gone
@@ -291,7 +292,7 @@ class FoldService(mode.Service):
         self._full.discard(place)
         if place in self._consumer.assignment():
             self._consumer.pause(place)
-        pause = self._untaken.let_go(place, time.monotonic())
+        pause = self._untaken.let_go(place, time.monotonic(), TAKE_AGAIN_SECONDS if isinstance(error, Fenced) else 0.0)
         if isinstance(error, Fenced):
             log.warning("%s was taken by another worker; this one lets go, and takes it again in %.0f s if it stays its own", name, pause)
         elif not isinstance(error, TimeoutError):
@@ -301,11 +302,18 @@ class FoldService(mode.Service):
         if runner is not None:
             await runner.abandon()
 
+    async def _fence_due(self) -> None:
+        """Ends what owners before have left open of all places that are to be taken."""
+        for place in self._untaken.due(time.monotonic()):
+            runners, name = self._logs[place.topic]
+            await runners.fence(name, place.partition)
+
     async def _take(self, place: TopicPartition) -> None:
         """Takes a place and reads on from where its state stands."""
         feed_runners, name = self._logs[place.topic]
         try:
             async with asyncio.timeout(None) as self._work:
+                await self._fence_due()
                 runner = await feed_runners.take(name, place.partition, self.owner)
         except (Fenced, KafkaError, ServerUnavailable, TimeoutError) as error:
             await self._let_go(place, error)
@@ -335,8 +343,10 @@ class FoldService(mode.Service):
         """Checkpoints and gives up each place."""
         self._turn += 1
         async with self._locked():
-            await self._give_up([place for place in places if place in self.runners])
             self._untaken.clear()
+            for feed_runners, _ in self._logs.values():
+                await feed_runners.forget_fenced()
+            await self._give_up([place for place in places if place in self.runners])
 
     async def _give_up(self, places: list[TopicPartition]) -> None:
         """With a last checkpoint, unless Redis is gone: a successor then folds again what came after the one before."""

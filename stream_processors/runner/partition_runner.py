@@ -25,6 +25,7 @@ from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
 from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, model_switches
 
+WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
 log = logging.getLogger("streamgauge.runner")
 
@@ -66,6 +67,8 @@ class PartitionRunner:
         self._models = models  # of a feed with a target, for its events alone
         self._placed = Placed()
         self._published: dict[str, Published] = {}  # by output kind, until the fold has passed it
+        self._withhold_to = 0  # older values than this offset's were read already, from a store that has been emptied since
+        self._withheld = False
         self._topic_id: str | None = None
 
     async def take(self, bounds: LogBounds, tail: AIOKafkaConsumer) -> int:
@@ -92,7 +95,8 @@ class PartitionRunner:
             await self._find_published(tail)
             if copy is not None:
                 self._owe_everything()
-        await self._serve_everything()
+            self._withhold(checkpoint if copy is None else None)
+        await self._serve_everything()  # also raises the generation that readers believe
         self.checkpointed_at = time.monotonic()
         if self._history:
             copies = FullCopies(self._history, place.feed.name, begun)
@@ -207,8 +211,22 @@ class PartitionRunner:
         await self._record(switch)  # before any output that it governs
         self.fold.place_models(here, self._models.models.placement_of(switch))
 
+    def _withhold(self, stored: Checkpoint | None) -> None:
+        """Serves nothing before the fold has passed what owners before this one have published, where the store had lost its state.
+
+        It would take older values than readers have had from it. An owner after this one knows from the manifest.
+        """
+        if stored is not None and stored.manifest.generation == self.generation:
+            self._withhold_to = int(stored.manifest.extra.get(WITHHOLD_TO, 0))
+        else:
+            self._withhold_to = max((ids.last + 1 for ids in self._published.values()), default=0)
+        self._withheld = self.progress.next_offset < self._withhold_to
+
     async def _serve_everything(self) -> None:
-        """Also raises the generation that readers believe; values are absolute, so writing them again changes nothing."""
+        """Values are absolute, so writing them again changes nothing; none while they are withheld."""
+        if self._withheld:
+            await self._store.serve(self.generation, [], [])
+            return
         everything = self.fold.everything_served()
         await self._store.serve(self.generation, everything.entities, everything.vectors)
         if everything.created:
@@ -253,7 +271,8 @@ class PartitionRunner:
         self.progress.advance(fetched)
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
-        await _both(self._publisher.publish(records), self._serve(outputs))
+        withheld, self._withheld = self._withheld, self._withheld and self.progress.next_offset < self._withhold_to
+        await _both(self._publisher.publish(records), self._serve_everything() if withheld else self._serve(outputs))
         self._forget_passed()
         return outputs
 
@@ -310,6 +329,7 @@ class PartitionRunner:
             counters=counters,
             output_ends=self._output_ends(),
             topic_id=self._topic_id,
+            extra={WITHHOLD_TO: self._withhold_to} if self._withheld else {},
         )
         self.checkpointed_at = time.monotonic()
         stored = await self._store.checkpoint(manifest, self.fold.changed_chunks())

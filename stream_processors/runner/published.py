@@ -34,9 +34,14 @@ class Published:
         self.start, self.end = start, end
         self._offsets, self._numbers = offsets[order], numbers[order]
 
+    @property
+    def last(self) -> int:
+        """The greatest source offset; −1 where there is none."""
+        return int(self._offsets[-1]) if len(self._offsets) else -1
+
     def passed(self, next_offset: int) -> bool:
         """Whether a fold that stands at `next_offset` gives none of them any more."""
-        return len(self._offsets) == 0 or int(self._offsets[-1]) < next_offset
+        return self.last < next_offset
 
     def without(self, items: Sequence[OutRecord]) -> Sequence[OutRecord]:
         """Those of consecutive outputs that are not there yet."""

@@ -21,18 +21,22 @@ class Untaken:
         """These are to be taken now, and no others."""
         self._due = dict.fromkeys(sorted(places), now)
 
-    def let_go(self, place: TopicPartition, now: float) -> float:
-        """It is to be taken again; returns the seconds until then, more at each failure."""
+    def let_go(self, place: TopicPartition, now: float, least: float = 0.0) -> float:
+        """It is to be taken again; returns the seconds until then, more at each failure, and `least` at least."""
         times, last = self._failed.get(place, (0, now))
         times = 0 if now - last > FORGIVEN_SECONDS else times
-        pause = PAUSES[min(times, len(PAUSES) - 1)]
+        pause = max(PAUSES[min(times, len(PAUSES) - 1)], least)
         self._failed[place] = (times + 1, now)
         self._due[place] = now + pause
         return pause
 
+    def due(self, now: float) -> list[TopicPartition]:
+        """Places to be taken now, in order."""
+        return [place for place, due in self._due.items() if due <= now]
+
     def next(self, now: float) -> TopicPartition | None:
-        """The place that is due; None where there is none."""
-        return next((place for place, due in self._due.items() if due <= now), None)
+        """The first place that is due; None where there is none."""
+        return next(iter(self.due(now)), None)
 
     def taken(self, place: TopicPartition) -> None:
         """It is folded from here on, or not ours any more."""

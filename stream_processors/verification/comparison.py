@@ -41,6 +41,11 @@ class Comparison:
         """Nothing lost, changed or extra."""
         return not (self.lost or self.changed or self.extra)
 
+    @property
+    def tally(self) -> dict[str, int]:
+        """How many records are not as folded again, by what is wrong with them."""
+        return {"lost": self.lost, "changed": self.changed, "extra": self.extra, "repeated": self.repeated}
+
     def expect(self, records: Sequence[OutRecord]) -> None:
         """What the new fold gives."""
         self._expected.extend(records)

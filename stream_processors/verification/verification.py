@@ -38,6 +38,7 @@ class PlaceReport(NamedTuple):
     end: int
     compared: dict[str, int]
     differences: list[str]
+    tally: dict[str, dict[str, int]]  # of each output: lost, changed, extra, repeated; of files and state: changed
 
 
 class FeedReport(NamedTuple):
@@ -139,9 +140,10 @@ class _Verifier:
         compared = {"read": progress.read} | {kind: output.comparison.same for kind, output in outputs.items()} | {"files": files.same}
         differences = [line for output in outputs.values() for line in output.comparison.differences] + files.differences
         state = await compare_state(place, fold, progress, checkpoint, self._redis)
-        return PlaceReport(
-            name, generation.generation, progress.start_offset, end, compared | state.compared, differences + state.differences
-        )
+        tally = {kind: output.comparison.tally for kind, output in outputs.items()}
+        tally |= {"files": {"changed": len(files.differences)}, "state": {"changed": len(state.differences)}}
+        lines = differences + state.differences
+        return PlaceReport(name, generation.generation, progress.start_offset, end, compared | state.compared, lines, tally)
 
     async def _range(self, place: Place) -> tuple[Switch, Checkpoint]:
         """The generation to fold again, and the checkpoint up to which."""

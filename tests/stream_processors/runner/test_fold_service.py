@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.definition import Feed
-from contracts.errors import ServerUnavailable
+from contracts.errors import Fenced, ServerUnavailable
 from contracts.settings import Servers
 from contracts.topics import events_topic
+from feature_store.partition_store import PartitionStore, Taken
+from stream_processors.runner import fold_service
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.partition_runner import PartitionRunner
@@ -91,6 +95,65 @@ def test_a_place_at_which_something_failed_is_let_go_and_taken_again(stack: Serv
     async def scenario() -> None:
         await worker_that_fails(stack, feed, break_it)
         async with shell(stack, feed) as worker:
+            await assert_whole(worker)
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def running(stack: Servers, feed: Feed) -> AsyncIterator[FoldService]:
+    service = FoldService([feed], stack, feed.name, WorkerMetrics())
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+
+
+def test_a_place_lost_to_a_worker_that_is_gone_is_taken_back(stack: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zombie takes a place that the group gives to another, and ends: who lets go takes it back, and all is folded once."""
+    monkeypatch.setattr(fold_service, "TAKE_AGAIN_SECONDS", 0.2)
+    feed = fresh_feed("zombie")
+    send(stack, feed, part(0, 600))
+    place = TopicPartition(events_topic(feed), 0)
+
+    async def scenario() -> None:
+        async with shell(stack, feed) as worker:
+            async with running(stack, feed) as service:
+                await eventually(lambda: place in service.runners and service.runners[place].progress.read == 600)
+                before = service.runners[place].epoch
+                with contextlib.suppress(Fenced):  # it may be taken back from the zombie before it has restored anything
+                    await (await worker.take(owner="zombie")).abandon()
+                await asyncio.to_thread(send, stack, feed, part(600, len(LOG.values)))
+                await eventually(lambda: place in service.runners and service.runners[place].progress.read == len(LOG.values))
+                assert service.runners[place].epoch > before
+            await assert_whole(worker)
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_outlives_being_overtaken_while_it_takes_a_place(stack: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another owner's record comes between a worker's own and its call to the store: it lets go, lives on, and tries again."""
+    monkeypatch.setattr(fold_service, "TAKE_AGAIN_SECONDS", 0.2)
+    feed = fresh_feed("overtaken")
+    send(stack, feed, LOG)
+    place = TopicPartition(events_topic(feed), 0)
+    take, others = PartitionStore.take, []
+
+    async def scenario() -> None:
+        async with shell(stack, feed) as worker:
+
+            async def overtaken(store: PartitionStore, epoch: int) -> Taken:
+                if not others and store._partition == 0:
+                    others.append("overtakes")
+                    await (await worker.take(owner="other")).abandon()  # nobody holds the place yet who could take it back
+                return await take(store, epoch)
+
+            monkeypatch.setattr(PartitionStore, "take", overtaken)
+            async with running(stack, feed) as service:
+                await eventually(lambda: place in service.runners and service.runners[place].progress.read == len(LOG.values))
+                assert others
+                assert not service._crashed.is_set()
             await assert_whole(worker)
 
     asyncio.run(scenario())

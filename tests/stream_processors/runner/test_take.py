@@ -10,9 +10,11 @@ import pytest
 
 from contracts.errors import Fenced
 from contracts.settings import Servers
+from contracts.topics import topic_name
 from feature_store.partition_reader import PartitionReader
 from feature_store.redis_layout import directory_keys
-from stream_processors.log_fold import Outputs
+from stream_processors.log_fold import Outputs, OutRecord
+from stream_processors.runner.clients import TRANSACTION_MS
 from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
 from tests.stream_processors.runner.places import Shell, fresh_feed, own_store, send, shell
 from tests.stream_processors.stream_fold.golden import FEED, golden_log
@@ -388,5 +390,58 @@ def test_the_judge_is_taken_like_any_other_place(servers: Servers) -> None:
             assert three.fold.counters() == counters
             assert three.progress.next_offset == two.progress.next_offset
             await three.abandon()
+
+    asyncio.run(scenario())
+
+
+def test_values_do_not_fall_where_the_store_was_emptied_and_its_owner_is_dead(servers: Servers) -> None:
+    """The successor folds from the birth on, and serves nothing until it has passed what stands on the topics: readers have seen that."""
+    feed = fresh_feed("emptied")
+
+    async def scenario(own: Servers) -> None:
+        async with shell(own, feed) as worker:
+            runner = await worker.take(owner="one")
+            await worker.fold(runner, 1_600)
+            vectors = served(runner.fold.everything_served())
+            await runner.abandon()
+            await worker.redis.flushall()
+            reader = PartitionReader(worker.redis, feed.name, 0)
+            successor = await worker.take(owner="two")
+            await worker.fold(successor, 400)
+            assert await reader.vectors(list(vectors)) == [None] * len(vectors)
+            await successor.checkpoint()
+            await successor.abandon()
+            successor = await worker.take(owner="three")  # the store has a state again, and that of long ago
+            assert successor.progress.next_offset == 400
+            for end in (800, 1_200):
+                await worker.fold(successor, end)
+                assert await reader.vectors(list(vectors)) == [None] * len(vectors)
+            await worker.fold(successor, 1_600)
+            assert dict(zip(vectors, await reader.vectors(list(vectors)), strict=True)) == vectors
+            await worker.fold(successor)
+            await assert_whole(worker, successor)
+            await successor.release()
+
+    with own_store(servers) as own:
+        send(own, feed, LOG)
+        asyncio.run(scenario(own))
+
+
+@pytest.mark.kafka
+def test_places_taken_one_after_the_other_wait_for_no_open_transaction(kafka_stack: Servers) -> None:
+    """A dead worker's transaction on an output that its places share is ended before the first of them is taken."""
+    feed = fresh_feed("open", partitions=2)
+    evidence = topic_name(feed, "evidence")
+
+    async def scenario() -> None:
+        async with shell(kafka_stack, feed) as dead, shell(kafka_stack, feed) as worker:
+            publisher = (await dead.runners.take("events", 1, "dead"))._publisher
+            await publisher._producer.begin_transaction()
+            await publisher._send({evidence: [OutRecord(0, 0, 0, b"", b"{}")]})
+            async with asyncio.timeout(TRANSACTION_MS / 2000):
+                for partition in (0, 1):
+                    await worker.runners.fence("events", partition)
+                for partition in (0, 1):
+                    await (await worker.runners.take("events", partition, "next")).abandon()
 
     asyncio.run(scenario())

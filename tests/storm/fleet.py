@@ -1,0 +1,124 @@
+"""The processes under the storm, with a supervisor that starts again what ended by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts.settings import Servers
+from streamgauge.local_stack import Child, free_port
+
+ROOT = Path(__file__).parents[2]
+GRACE_SECONDS = 30.0
+
+
+class Process:
+    """One command of streamgauge under the launcher."""
+
+    def __init__(self, name: str, arguments: Sequence[str], orders: dict[str, object], servers: Servers, directory: Path) -> None:
+        self.name, self.arguments, self.orders = name, arguments, orders
+        command = [sys.executable, "-m", "tests.storm.worker_process", json.dumps(orders), *arguments]
+        environment = servers.environment | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+        self.child = Child(name, command, directory, GRACE_SECONDS, environment, directory)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self.child.poll() is not None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether SIGSTOP holds it."""
+        pid = self._pid()
+        return pid is not None and Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "T"
+
+    def kill(self) -> None:
+        """SIGKILL, to the guard: the command dies with it."""
+        os.kill(self.child.pid, signal.SIGKILL)
+        self.child.stop()
+
+    def signal(self, number: signal.Signals) -> None:
+        """A signal to the command itself."""
+        pid = self._pid()
+        if pid is not None:
+            os.kill(pid, number)
+
+    def _pid(self) -> int | None:
+        guard = self.child.pid
+        try:
+            pids = Path(f"/proc/{guard}/task/{guard}/children").read_text().split()
+        except OSError:
+            return None
+        return int(pids[0]) if pids else None
+
+
+class Fleet:
+    """Workers, an archiver, a trainer.
+
+    Args:
+        without: mechanisms that are turned off in every process.
+    """
+
+    def __init__(self, plant: Path, servers: Servers, directory: Path, history: Path | None, without: Sequence[str] = ()) -> None:
+        self._plant, self._servers, self._directory, self._history = plant, servers, directory, history
+        self._without = list(without)
+        self._count = 0
+        self.workers: list[Process] = []  # that should live
+        self.others: dict[str, Process] = {}
+        self.ended: list[str] = []  # what ended by itself, and its last words
+
+    def start_worker(self, **orders: object) -> Process:
+        """A worker; with orders it is not among those that should live."""
+        arguments = ["worker", str(self._plant), "--web-port", str(free_port())]
+        arguments += ["--history", str(self._history)] if self._history else []
+        process = self._start("worker", arguments, orders)
+        if not orders:
+            self.workers.append(process)
+        return process
+
+    def start_other(self, command: str) -> Process:
+        """The archiver or the trainer."""
+        rest = ["--to", str(self._history)] if command == "archive" else []
+        self.others[command] = self._start(command, [command, str(self._plant), *rest], {})
+        return self.others[command]
+
+    def lose(self, worker: Process) -> None:
+        """SIGKILL; the supervisor starts no other in its place."""
+        self.workers.remove(worker)
+        worker.kill()
+
+    def dismiss(self, worker: Process) -> int:
+        """SIGTERM, and waits for its end."""
+        self.workers.remove(worker)
+        return worker.child.stop()
+
+    def tend(self) -> None:
+        """Starts again what ended by itself."""
+        for worker in [w for w in self.workers if w.ended]:
+            self._note(worker)
+            self.workers.remove(worker)
+            self.start_worker()
+        for command, process in list(self.others.items()):
+            if process.ended:
+                self._note(process)
+                self.start_other(command)
+
+    def stop(self) -> list[int]:
+        """Asks all to end, and waits."""
+        every = [*self.workers, *self.others.values()]
+        for process in every:
+            process.child.ask_to_stop()
+        self.workers, self.others = [], {}
+        return [process.child.stop() for process in every]
+
+    def _note(self, process: Process) -> None:
+        self.ended.append(f"{process.name} ended with {process.child.poll()}: {process.child.log_tail()[-1500:]}")
+
+    def _start(self, kind: str, arguments: Sequence[str], orders: dict[str, object]) -> Process:
+        self._count += 1
+        given = orders | ({"without": self._without} if self._without else {})
+        return Process(f"{kind}-{self._count}", arguments, given, self._servers, self._directory)
