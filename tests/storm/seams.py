@@ -70,7 +70,7 @@ SEAMS = {
     "before-switch": Seam(SWITCHES, "append", "before", _switch("model")),
     "switched": Seam(SWITCHES, "append", "after", _switch("model")),
     "revoked": Seam(SERVICE, "revoked", "before"),
-    "releasing": Seam(RUNNER, "release", "within"),
+    "releasing": Seam(RUNNER, "last_checkpoint", "within"),
 }
 TRANSACTIONAL = {
     "before-commit": Seam("aiokafka:AIOKafkaProducer", "commit_transaction", "before"),
