@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -94,8 +93,8 @@ def test_an_archiver_waits_for_room(stack: Servers, tmp_path: Path) -> None:
 def test_a_copy_that_found_no_room_leaves_the_one_before(tmp_path: Path) -> None:
     """Neither a new copy nor one in the place of another is there half; with room it is written."""
     found = subprocess.run(
-        [sys.executable, "-c", WRITES_TWO_COPIES, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=os.getcwd()
+        [sys.executable, "-c", WRITES_TWO_COPIES, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=Path.cwd()
     )
     assert found.returncode == 0, found.stderr
     assert found.stdout.split() == ["refused", "27", "refused", "27", "whole"]
-    assert [path for path in tmp_path.rglob("*.part")] == []
+    assert list(tmp_path.rglob("*.part")) == []
