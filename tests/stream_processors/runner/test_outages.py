@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from contracts.records import Switch
 from contracts.settings import Servers
 from contracts.topics import events_topic, topic_name
+from feature_store.partition_reader import PartitionReader
 from feature_store.redis_layout import partition_keys
 from stream_processors.runner.clients import SESSION_MS
 from stream_processors.runner.fold_service import FoldService
@@ -230,3 +231,32 @@ def test_a_place_is_tried_again_ever_more_rarely() -> None:
     assert untaken.let_go(places[0], now + FORGIVEN_SECONDS + 1) == PAUSES[0]
     untaken.clear()
     assert len(untaken) == 0
+
+
+def test_a_flipped_bit_costs_some_seconds_of_folding(servers: Servers, caplog: pytest.LogCaptureFixture) -> None:
+    """Of the newest checkpoint one bit of a chunk is changed: the next owner says so, goes on from the one before, and all is whole."""
+    feed = fresh_feed("bit")
+    send(servers, feed, LOG)
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as owner:
+            runner = await owner.take()
+            for end in (400, 800):
+                await owner.fold(runner, end)
+                await runner.checkpoint()
+            await runner.abandon()
+            newest = (await PartitionReader(owner.redis, feed.name, 0).manifest()).chunks
+            (changed,) = [part.id.encode() for name, parts in newest.items() for part in parts if name == "partition"]
+            key = partition_keys(feed.name, 0).chunk + changed
+            data = bytearray(await owner.redis.get(key))
+            data[len(data) // 2] ^= 1
+            await owner.redis.set(key, bytes(data))
+            successor = await owner.take()
+            assert successor.progress.next_offset == 400
+            await owner.fold(successor)
+            await successor.release()
+        assert "the checkpoint before the newest is used" in caplog.text
+        async with shell(servers, feed) as after:
+            await assert_whole(after)
+
+    asyncio.run(scenario())
