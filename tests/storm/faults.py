@@ -90,7 +90,7 @@ def join(storm: Storm, step: Step) -> None:
     if len(storm.fleet.workers) > 3:
         storm.fleet.dismiss(storm.fleet.workers[0])
         storm.tally.rebalances += 1
-    storm.recovered(time.monotonic())
+    storm.recovered(None)
 
 
 def leave(storm: Storm, step: Step) -> None:
@@ -113,7 +113,7 @@ def roll(storm: Storm, step: Step) -> None:
         time.sleep(step.after)
         storm.fleet.dismiss(worker)
         storm.tally.rebalances += 2
-    storm.recovered(time.monotonic())
+    storm.recovered(None)
 
 
 def zombie(storm: Storm, step: Step) -> None:
@@ -143,8 +143,8 @@ def zombie_at(storm: Storm, step: Step) -> None:
 
 def _asleep(storm: Storm, worker: Process, began: float) -> None:
     worker.signal(signal.SIGSTOP)
-    time.sleep(SESSION_SECONDS + ZOMBIE_SECONDS)
     storm.recovered(began)
+    time.sleep(max(0.0, began + SESSION_SECONDS + ZOMBIE_SECONDS - time.monotonic()))
     worker.signal(signal.SIGCONT)
     storm.tally.zombies += 1
     storm.tally.rebalances += 2
@@ -229,7 +229,7 @@ def kill_others(storm: Storm, step: Step) -> None:
         storm.fleet.others.pop(command).kill()
         storm.tally.kills += 1
         storm.fleet.start_other(command)
-    storm.recovered(time.monotonic())
+    storm.recovered(None)
 
 
 FAULTS: dict[str, Callable[[Storm, Step], None]] = {

@@ -125,11 +125,12 @@ class Storm:
         except StreamgaugeError:
             return dict.fromkeys(range(self.feed.partitions), -1)
 
-    def recovered(self, since: float) -> None:
-        """Waits until what stood on the log at this moment is served in every partition; notes the seconds since the blow."""
+    def recovered(self, since: float | None) -> None:
+        """Waits until what stood on the log at this moment is served in every partition; notes the seconds since the blow, if there was one."""
         due = oracle.ends(self.feed, self.servers.servers)
         self.wait("values after the fault", lambda: all(self.served()[p] >= end for p, end in due.items()))
-        self.tally.recoveries.append(time.monotonic() - since)
+        if since is not None:
+            self.tally.recoveries.append(time.monotonic() - since)
 
     def wait(self, what: str, done: Callable[[], bool], seconds: float = FOLD_SECONDS) -> None:
         """Polls, and lets the supervisor work meanwhile."""
