@@ -17,8 +17,8 @@ from feature_store.partition_store import PartitionStore, Served
 from feature_store.redis_connection import async_client
 from feature_store.redis_layout import DIRECTORY_ENTRY
 from tests.feature_store.cut_connections import Proxy, proxy_to
-from tests.feature_store.served import blobs
 from tests.feature_store.partition import KEYS, connected, manifest, part_ids, stored_offset
+from tests.feature_store.served import blobs
 
 LOG = logging.getLogger("test")
 CALLS = ("serve", "direct", "stage", "flip")

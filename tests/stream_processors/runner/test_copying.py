@@ -88,7 +88,7 @@ def test_a_copy_is_due_at_multiples_of_the_offset(monkeypatch: pytest.MonkeyPatc
 
 
 def test_state_that_redis_lost_is_taken_from_the_newest_copy(servers: Servers, tmp_path: Path) -> None:
-    """Flushed while no worker lives, Redis is filled before the first fetch, and nothing is lost, doubled or changed."""
+    """Flushed while no worker lives, Redis is filled once the fold has passed what was read before; nothing is lost, doubled or changed."""
     feed = fresh_feed("flushed")
     send(servers, feed, MANY)
 
@@ -108,7 +108,7 @@ def test_state_that_redis_lost_is_taken_from_the_newest_copy(servers: Servers, t
             async with AsyncFeatureReader(servers.redis, feed) as reader:
                 table = await reader.read([name.decode() for name in known])
                 assert (table.offset < 0).all(), "readers have had newer values than the copy's"
-                await worker.fold(successor, 1_203)  # touches a few devices only
+            await worker.fold(successor, 1_203)  # touches a few devices only
             await successor.checkpoint()
             await successor.abandon()
             last = await worker.take()
