@@ -26,6 +26,7 @@ from contracts.errors import Fenced, ServerUnavailable
 from contracts.outage import Outage
 from contracts.settings import Servers
 from contracts.topics import topic_name
+from feature_store.redis_addresses import CLIENT_ERRORS
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
 from stream_processors.joiner.joiner_runner import JoinerRunner
@@ -174,8 +175,17 @@ class FoldService(mode.Service):
             self.kafka.failed(f"Kafka at {where} does not answer ({why})")
             return
         self.kafka.over()
+        await self._ask_redis()
         known = {place: max(int(end), self._consumer.highwater(place) or 0) for place, end in ends.items() if place in self.runners}
         self.metrics.lag((self.runners[at].place, end - self.runners[at].progress.next_offset) for at, end in known.items())
+
+    async def _ask_redis(self) -> None:
+        """Whether it is back, for a worker that has no place left of which a call would tell."""
+        if self.redis.reason and not self.runners and not self._untaken:
+            with contextlib.suppress(TimeoutError, *CLIENT_ERRORS):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._redis.ping()
+                self.redis.over()
 
     @mode.Service.task
     async def _fold(self) -> None:

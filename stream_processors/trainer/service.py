@@ -27,7 +27,7 @@ KINDS = ("retrain", "models")  # of topics: what is asked for, and what became o
 SESSION_MS = 6_000  # a dead trainer's requests wait this long; the embedded broker holds a join for half of it
 HEARTBEAT_MS = 1_500  # three chances within a session
 POLL_MS = 500  # how soon the end of a training, or of the process, is noticed
-CLOSE_MS = 2_000  # a broker that is gone would hold up the end of the process
+CLOSE_MS = 1_000  # a broker that is gone would hold up the end of the process
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after Kafka failed, one after another; asking without a pause keeps it down
 
 
@@ -80,7 +80,7 @@ class TrainerService:
                 self._work(pool)
                 self._aliases.work(asking)
         finally:
-            consumer.close(timeout_ms=CLOSE_MS)
+            consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
             while self._jobs:
                 self._jobs.popleft().exception()  # waits for it: its steps must not run beside those of a new start
 

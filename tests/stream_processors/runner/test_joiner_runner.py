@@ -13,21 +13,25 @@ import msgspec
 import numpy as np
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from contracts.definition import Feed, Regression
 from contracts.durations import SECOND
+from contracts.errors import ServerUnavailable
 from contracts.event_time import format_event_time
 from contracts.records import DeadLetter, Example, Score
 from contracts.settings import Servers
 from contracts.topics import topic_name
 from producers.sender import Sender
 from stream_processors.archive.score_decoding import vector_of
+from stream_processors.joiner import score_follower
 from stream_processors.joiner.joiner_runner import JoinerRunner
 from stream_processors.remarks_reader import read_remarks
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
+from stream_processors.verification.log_reader import read_switches
 from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
 from tests.stream_processors.stream_fold.streams import START, Log
 
@@ -294,6 +298,32 @@ def test_scores_of_another_definition_are_not_joined(servers: Servers) -> None:
             await join(worker, runner)
             assert [pair[0] for pair in pairs(await examples(worker))] == [1]
             assert runner.fold.counters()["unmatched"] == 1
+            await runner.release()
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_that_fails_amid_the_scores_costs_no_label(stack: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores that were fetched when the broker failed are not passed over: every label of theirs is joined."""
+    feed = feed_of("asked-again")
+    send(stack, feed, readings(0, COUNT))
+    tell(stack, feed, [{"entity": f"pump-{i % 2}", "event_time": at(i), "value": i} for i in range(40)])
+    failures = [ServerUnavailable("Kafka did not describe its topics"), KafkaError("gone"), None]
+
+    async def fails_first(*asked: Any) -> Any:
+        if error := failures.pop(0) if failures else None:
+            raise error
+        return await read_switches(*asked)
+
+    monkeypatch.setattr(score_follower, "read_switches", fails_first)
+
+    async def scenario() -> None:
+        async with shell(stack, feed) as worker:
+            await fold_events(worker)
+            runner = await take_labels(worker)
+            await join(worker, runner)
+            assert not failures
+            assert sorted(pair[1] for pair in pairs(await examples(worker))) == list(range(40))
             await runner.release()
 
     asyncio.run(scenario())
