@@ -126,7 +126,7 @@ class Storm:
             return dict.fromkeys(range(self.feed.partitions), -1)
 
     def recovered(self, since: float | None) -> None:
-        """Waits until what stood on the log at this moment is served in every partition; notes the seconds since the blow, if any."""
+        """Waits until what stands on the log now is served in every partition; notes the seconds since the blow, if one fell."""
         due = oracle.ends(self.feed, self.servers.servers)
         self.wait("values after the fault", lambda: all(self.served()[p] >= end for p, end in due.items()))
         if since is not None:
