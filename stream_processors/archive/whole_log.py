@@ -58,7 +58,7 @@ class FeedArchive:
 
 async def open_archive(feed: Feed, kafka: KafkaSettings, files: HistoryFiles) -> FeedArchive:
     """The archive of a feed whose topics the broker has; raises ServerUnavailable."""
-    names = [topic_name(feed, kind) for kind in (*RAW_KINDS, "dead-letters")]
+    names = [topic_name(feed, kind) for kind in (*RAW_KINDS, "dead-letters", "scores")]
     return FeedArchive(files, feed, await asyncio.to_thread(describe_topics, names, kafka))
 
 

@@ -7,7 +7,7 @@ from which they go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from redis.asyncio import Redis
@@ -23,28 +23,18 @@ from feature_store.partition_reader import PartitionReader
 from stream_processors.archive.whole_log import FeedArchive, WholeLog, open_archive, whole_models, whole_switches
 from stream_processors.log_fold import LogFold
 from stream_processors.models_log import Models
-from stream_processors.runner.clients import batch_consumer
+from stream_processors.runner.clients import batch_consumer, free_consumer
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.switch_log import Recorded, current_generation, model_switches, state_begins
 from stream_processors.verification.history_comparison import HistoryComparison, HistoryReport
+from stream_processors.verification.label_verification import LabelVerification
 from stream_processors.verification.log_reader import partition_count
 from stream_processors.verification.output_reader import OutputReader
+from stream_processors.verification.reports import PlaceReport, Say
 from stream_processors.verification.state_comparison import compare_state
 
 SAME, DIFFERENT, NOT_CHECKABLE = "same", "different", "not checkable"
-
-
-class PlaceReport(NamedTuple):
-    """What was compared of one place."""
-
-    place: str
-    generation: int
-    first: int  # source offsets first ≤ offset < end were folded again
-    end: int
-    compared: dict[str, int]
-    differences: list[str]
-    from_copy: bool = False  # not from the generation's birth, but from a full copy of the state before `first`
 
 
 class Range(NamedTuple):
@@ -65,13 +55,13 @@ class FeedReport(NamedTuple):
     history: HistoryReport | None = None  # None where nothing could be checked
 
 
-Say = Callable[[str, int, int], None]  # (place, offsets folded, offsets in all)
-
-
 async def places_of(feed: Feed, kafka: KafkaSettings) -> list[Place]:
     """What is folded of a feed and can be folded again."""
     places = [Place(feed, "events", p) for p in range(await partition_count(feed, kafka))]
-    return [*places, Place(feed, "evidence", 0), *([Place(feed, "examples", 0)] if feed.target is not None else [])]
+    learning = (
+        [Place(feed, "examples", 0), *(Place(feed, "labels", place.partition) for place in places)] if feed.target is not None else []
+    )
+    return [*places, Place(feed, "evidence", 0), *learning]
 
 
 async def verify_feed(
@@ -125,6 +115,8 @@ class _Verifier:
         return HistoryReport(self._history.url, len(self._files), self._compared[0], len(self._files) - sum(self._compared))
 
     async def verify(self, place: Place) -> PlaceReport:
+        if place.log == "labels":
+            return await self._verify_labels(place)
         log = WholeLog(self._archive.log(place.log, place.partition), self._source, place.topic, place.partition)
         generation, copy, checkpoint = await self._range(place, log)
         fold = place.new_fold(generation.generation)
@@ -165,8 +157,36 @@ class _Verifier:
             name, generation.generation, start, end, compared | state.compared, differences + state.differences, copy is not None
         )
 
+    async def _verify_labels(self, place: Place) -> PlaceReport:
+        if await PartitionReader(self._redis, self._feed.name, place.store_name).manifest() is None:  # no label has been read yet
+            return PlaceReport(f"{place.topic}/{place.partition}", 0, 0, 0, {"gone": 0}, [])
+        generation, checkpoint = await self._generation(place)
+        consumer = free_consumer(self._kafka)
+        await consumer.start()
+        try:
+            labels = LabelVerification(place, generation, self._archive, self._kafka, self._source, self._recorded)
+            return await labels.run(checkpoint, consumer, self._say)
+        finally:
+            await consumer.stop()
+
     async def _range(self, place: Place, log: WholeLog) -> Range:
         """What to fold again. Where the log lacks the birth, from the oldest copy: more is checked than from the newest."""
+        name = f"{place.topic}/{place.partition}"
+        generation, checkpoint = await self._generation(place)
+        first, born = await log.first(), state_begins(generation)
+        if first <= born:
+            return Range(generation, None, checkpoint)
+        copies = FullCopies(self._history.url, self._feed.name, generation)
+        copy = await asyncio.to_thread(copies.oldest, first)
+        if copy is None or copy.manifest.offset > checkpoint.manifest.offset:
+            raise NotCheckable(
+                f"{name}: Kafka and the history at {self._history.url} keep offsets from {first} on, the generation began at {born}, "
+                "and there is no full copy of its state from which they go on"
+            )
+        return Range(generation, copy, checkpoint)
+
+    async def _generation(self, place: Place) -> tuple[Switch, Checkpoint]:
+        """The newest generation of a place and its checkpoint, where this plant file and this version can fold it again."""
         name = f"{place.topic}/{place.partition}"
         found = current_generation(self._recorded, place.topic, place.partition)
         checkpoint = await PartitionReader(self._redis, self._feed.name, place.store_name).checkpoint()
@@ -176,17 +196,7 @@ class _Verifier:
             raise NotCheckable(f"{name}: was folded with another definition ({found.switch.definition}) than the plant file has now")
         if found.switch.fold_version != place.new_fold(0).version:
             raise NotCheckable(f"{name}: was folded by version {found.switch.fold_version} of the fold; verify compares within one version")
-        first, born = await log.first(), state_begins(found.switch)
-        if first <= born:
-            return Range(found.switch, None, checkpoint)
-        copies = FullCopies(self._history.url, self._feed.name, found.switch)
-        copy = await asyncio.to_thread(copies.oldest, first)
-        if copy is None or copy.manifest.offset > checkpoint.manifest.offset:
-            raise NotCheckable(
-                f"{name}: Kafka and the history at {self._history.url} keep offsets from {first} on, the generation began at {born}, "
-                "and there is no full copy of its state from which they go on"
-            )
-        return Range(found.switch, copy, checkpoint)
+        return found.switch, checkpoint
 
 
 def _begun(fold: LogFold, generation: Switch, copy: Checkpoint | None) -> Progress:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from contracts.definition import Feed
     from contracts.settings import Servers
     from stream_processors.verification.history_comparison import HistoryReport
-    from stream_processors.verification.verification import FeedReport, PlaceReport
+    from stream_processors.verification.reports import PlaceReport
+    from stream_processors.verification.verification import FeedReport
 
 EXIT = {"same": 0, "different": 1, "not checkable": 2}
 
