@@ -165,7 +165,7 @@ class LabelAudit:
     def _see_to_all(self, label: ToldLabel, joined: set[Event]) -> None:
         """Each event that the label names has its example, or had been told the same by another label."""
         truth, named = label.truth, self._scores.named(label.truth)
-        settled = [event for event in named if event in joined or truth.value in self._told.get(event, ())]
+        settled = {event for event in named if event in joined or truth.value in self._told.get(event, ())}
         if not settled:
             self.differ(f"label {label.offset} ended with no example, no dead letter, and no label that says the same")
         if truth.until is not None:

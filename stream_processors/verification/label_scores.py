@@ -57,7 +57,7 @@ class LabelScores:
         self._spans = {entity: _merged(found) for entity, found in spans.items()}
         self._by_name: dict[EventName, list[Event]] = {}
         self._by_entity: dict[str, list[Event]] = {}
-        self._heard: dict[tuple[str, int], _Heard] = {}
+        self._heard: dict[str, dict[int, _Heard]] = {}  # by entity and partition
         self._clocks: dict[int, int] = {}
         self._ends: dict[int, int] = {}
 
@@ -68,7 +68,7 @@ class LabelScores:
         self._ends[record.partition] = record.position
         event = Event(EventName(record.partition, record.offset), time)
         if entity in self._spans:
-            heard = self._heard.setdefault((entity, record.partition), _Heard([], [], []))
+            heard = self._heard.setdefault(entity, {}).setdefault(record.partition, _Heard([], [], []))
             for column, value in zip(heard, (record.position, time, kafka_time), strict=True):
                 column.append(value)
         if event in self.records or not self._is_wanted(event, entity):
@@ -97,9 +97,9 @@ class LabelScores:
         """
         assert truth.until is not None
         partition = event.name.partition
-        if any(entity == truth.entity and other != partition for entity, other in self._heard):
+        if self._heard[truth.entity].keys() != {partition}:
             return False  # the entity has moved: which partition closed the interval is not on record
-        heard = self._heard[truth.entity, partition]
+        heard = self._heard[truth.entity][partition]
         newest = np.maximum.accumulate(np.array(heard.times, np.int64))
         closing = int(np.searchsorted(newest, truth.until - 1 + self._lateness, "right"))
         position = self.records[event].position
