@@ -25,6 +25,7 @@ TIME_FEATURES = ("time_of_day_sin", "time_of_day_cos", "time_of_week_sin", "time
 DETECTORS = ("e-detector", "ks", "psi", "adwin")
 LOG_VECTORS = ("all", "10s", "none")
 LEARN = ("online", "frozen")
+ARCHIVE = ("scores", "raw")
 MAX_CLASSES = 20  # a score record holds one probability a class and model
 MAX_FIELDS = 64  # the decoder finds a field by a linear look at this many names
 MAX_WINDOWS = 8
@@ -194,6 +195,7 @@ class Feed:
     learn: str = "online"  # "online": the model learns from every joined label; "frozen": versions change by retraining only
     predictor: str | None = None  # the online model: "linear", "logistic" or a river model; by the target's type when left out
     seed: int = 1
+    archive: str = "scores"  # what `streamgauge archive` writes; "raw": the logs themselves, too, so that they outlive Kafka's retention
 
     # derived, in microseconds
     window_us: tuple[int, ...] = field(init=False, default=())
@@ -255,10 +257,10 @@ class Feed:
         return tuple(w // self.tiles for w in self.window_us)
 
     def canonical(self) -> dict[str, Any]:
-        """The settings as plain JSON values, without what is derived."""
+        """The settings as plain JSON values, without what is derived and what changes nothing that is folded."""
         out: dict[str, Any] = {}
         for item in dataclass_fields(self):
-            if item.init:
+            if item.init and item.name != "archive":
                 out[item.name] = _plain(getattr(self, item.name))
         return out
 
@@ -326,6 +328,8 @@ def _check_settings(feed: Feed, where: str) -> None:
         raise DefinitionError(f"{where}: false_alarms_per_week={budget!r}; write a number above 0, such as 1")
     if feed.log_vectors not in LOG_VECTORS:
         raise DefinitionError(f"{where}: log_vectors={feed.log_vectors!r}; choose from {', '.join(LOG_VECTORS)}")
+    if feed.archive not in ARCHIVE:
+        raise DefinitionError(f"{where}: archive={feed.archive!r}; choose from {', '.join(ARCHIVE)}")
     for detector in feed.detectors:
         if detector not in DETECTORS:
             raise DefinitionError(f"{where}: no detector {detector!r}; choose from {', '.join(DETECTORS)}")

@@ -302,6 +302,7 @@ class Switch(msgspec.Struct, kw_only=True, omit_defaults=True):
     owner: str = ""  # taken: who
     generation: int = 0
     from_offset: int = 0
+    state_from: int | None = None  # generation: its state is folded from here, without outputs before `from_offset`; None: from there
     topic_id: str | None = None
     definition: str = ""
     fold_version: int = 0

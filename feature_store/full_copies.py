@@ -19,7 +19,7 @@ import pyarrow as pa
 from contracts.errors import HistoryError, StateError
 from contracts.records import Switch
 from feature_store.checkpoint import Checkpoint, Manifest, decode_manifest, describe_part, encode_manifest, join_chunks
-from feature_store.history_files import HistoryFiles
+from feature_store.history_files import NO_TOPIC_ID, HistoryFiles
 
 KEPT = 3  # a damaged newest one leaves two; more would cost their bytes and save nothing but time
 MAGIC = b"SGCOPY1\n"
@@ -45,7 +45,7 @@ class FullCopies:
     def __init__(self, url: str, feed: str, generation: Switch) -> None:
         self._files = HistoryFiles(url)
         self._generation = generation
-        log, topic_id = generation.log, generation.topic_id or "no-topic-id"
+        log, topic_id = generation.log, generation.topic_id or NO_TOPIC_ID
         self._place = f"{self._files.root}/{feed}/checkpoints/{log}/{topic_id}/partition-{generation.partition}"
         self._directory = f"{self._place}/generation-{generation.generation}"
 
@@ -82,7 +82,8 @@ class FullCopies:
         except StateError as error:
             raise StateError(f"{path}: {error}") from error
         found, begun = copy.manifest, self._generation
-        ours = (begun.generation, begun.definition, begun.fold_version, begun.from_offset, offset)
+        born = begun.from_offset if begun.state_from is None else begun.state_from
+        ours = (begun.generation, begun.definition, begun.fold_version, born, offset)
         if (found.generation, found.definition, found.fold_version, found.counters.get("start_offset"), found.offset) != ours:
             raise StateError(f"{path} is not of generation {begun.generation} as it began at offset {begun.from_offset}")
         return copy

@@ -2,7 +2,9 @@
 
 ``<url>/<feed>/scores/revision-0/generation-1/partition-0/000000010000.parquet`` holds the scores of the source offsets
 10,000 ≤ offset < 20,000 of that generation and partition, all of them and no other: a file's bytes do not depend on who
-wrote it when. Other logs (events, labels, switches) stand at ``<url>/<feed>/<log>/partition-0/…``, cut by their own offsets.
+wrote it when. Logs as they stand (events, labels, …) are at ``<url>/<feed>/<log>/<topic id>/partition-0/…``, cut by their own
+offsets; the topic's id keeps a log that was created anew apart from the one before. ``…parquet.open`` holds the beginning of a
+cut that is not over yet, and says in its footer how far it goes.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ CUT = 10_000
 """Source offsets of a file. More would hold too much of each partition in memory until the cut is reached (10,000 rows of
 100 features are 8 MB), fewer would make files whose footers are larger than their rows."""
 
+NO_TOPIC_ID = "no-topic-id"  # the directory of logs on brokers that give topics no ids
 DEFAULT_URL = "history"
 VARIABLE = "STREAMGAUGE_HISTORY"
 
 _SCORES = re.compile(r"revision-(\d+)/generation-(\d+)/partition-(\d+)/(\d{12})\.parquet")
-_LOG = re.compile(r"partition-(\d+)/(\d{12})\.parquet")
+_LOG = re.compile(r"(\d{12})\.parquet(\.open)?")
 _MARK = re.compile(r"revision-(\d+)/generation-(\d+)/complete\.json")
 
 
@@ -45,10 +48,10 @@ class ScoreFile(NamedTuple):
 
 
 class LogFile(NamedTuple):
-    """One file of another log, cut by the log's own offsets."""
+    """One file of a log as it stands, cut by the log's own offsets; an open one does not reach to its cut's end."""
 
-    partition: int
     first: int
+    is_open: bool
     path: str
 
 
@@ -90,9 +93,13 @@ class HistoryFiles:
         """Where the scores of a cut stand."""
         return f"{self.root}/{feed}/scores/revision-{revision}/generation-{generation}/partition-{partition}/{first:012d}.parquet"
 
-    def log_path(self, feed: str, log: str, partition: int, first: int) -> str:
-        """Where a cut of another log stands."""
-        return f"{self.root}/{feed}/{log}/partition-{partition}/{first:012d}.parquet"
+    def log_directory(self, feed: str, log: str, topic_id: str | None, partition: int) -> str:
+        """Where the files of one partition of a log stand."""
+        return f"{self.root}/{feed}/{log}/{topic_id or NO_TOPIC_ID}/partition-{partition}"
+
+    def log_path(self, feed: str, log: str, topic_id: str | None, partition: int, first: int, is_open: bool = False) -> str:
+        """Where a cut of a log stands, whole or still open."""
+        return f"{self.log_directory(feed, log, topic_id, partition)}/{first:012d}.parquet{'.open' if is_open else ''}"
 
     def mark_path(self, feed: str, revision: int, generation: int) -> str:
         """Where it is said that a backfill of this revision and generation is complete, and what it was made from."""
@@ -103,10 +110,12 @@ class HistoryFiles:
         found = [(path, _SCORES.fullmatch(name)) for path, name in self._names(f"{feed}/scores")]
         return sorted(ScoreFile(int(m[1]), int(m[2]), int(m[3]), int(m[4]), path) for path, m in found if m)
 
-    def log(self, feed: str, log: str) -> list[LogFile]:
-        """Every file of another log, in the order of partition and offset."""
-        found = [(path, _LOG.fullmatch(name)) for path, name in self._names(f"{feed}/{log}")]
-        return sorted(LogFile(int(m[1]), int(m[2]), path) for path, m in found if m)
+    def log(self, feed: str, log: str, topic_id: str | None, partition: int) -> list[LogFile]:
+        """Every file of one partition of a log, in the order of offsets; of one cut the whole file before the open one."""
+        found = [
+            (path, _LOG.fullmatch(path.rpartition("/")[2])) for path in self.listed(self.log_directory(feed, log, topic_id, partition))
+        ]
+        return sorted(LogFile(int(m[1]), bool(m[2]), path) for path, m in found if m)
 
     def complete(self, feed: str) -> dict[tuple[int, int], Any]:
         """What backfills are complete, by (revision, generation), each with what it was made from."""

@@ -122,8 +122,11 @@ def history_table(feed: Feed, rows: HistoryRows, generation: int, partition: int
     return pa.Table.from_arrays(columns, schema=history_schema(feed))
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet: one row group, no time of writing; equal tables give equal bytes within one version of pyarrow."""
+def parquet_bytes(table: pa.Table, checksums: bool = False) -> bytes:
+    """A table as Parquet: one row group, no time of writing; equal tables give equal bytes within one version of pyarrow.
+
+    With `checksums` each page bears one: of what stands nowhere else a flipped bit must be noticed.
+    """
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -137,6 +140,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
         write_statistics=True,
         data_page_version="1.0",
         store_schema=True,
+        write_page_checksum=checksums,
     )
     return bytes(sink.getvalue())
 

@@ -1,46 +1,41 @@
-"""Reads `<feed>.examples` with an ordinary kafka-python consumer, up to its present end."""
+"""Reads `<feed>.examples` up to its present end, archive and log as one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
 
 from contracts.definition import Feed
 from contracts.records import Arrival, Decision, Example
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
-from stream_processors.log_ends import end_offsets
 from stream_processors.topics import describe_topics
+from stream_processors.trainer.logs import FeedLogs
 
 _DECODER = msgspec.json.Decoder(Example | Arrival | Decision)
 
 
-def read_examples(feed: Feed, kafka: KafkaSettings) -> Iterator[tuple[int, Example]]:
+def read_examples(feed: Feed, kafka: KafkaSettings, history: str | None = None) -> Iterator[tuple[int, Example]]:
     """(offset, example) in the order of the log; repeats and other records are passed over, and there is none without the topic.
+
+    Args:
+        history: URL where the archiver writes; None: what Kafka holds.
 
     Raises:
         ServerUnavailable: the broker did not answer.
+        HistoryError: the history cannot be read.
     """
-    place = TopicPartition(topic_name(feed, "examples"), 0)
-    if place.topic not in describe_topics([place.topic], kafka):
+    topic = topic_name(feed, "examples")
+    if topic not in describe_topics([topic], kafka):
         return
-    end = end_offsets([place], kafka)[place]
-    consumer = KafkaConsumer(
-        **kafka.client_options(), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
-    )
-    try:
-        consumer.assign([place])
-        seen: set[str] = set()
-        while consumer.position(place) < end:
-            for record in consumer.poll(200).get(place, []):
-                try:
-                    example = _DECODER.decode(record.value or b"")
-                except msgspec.DecodeError:
-                    continue
-                if isinstance(example, Example) and example.id not in seen and record.offset < end:
-                    seen.add(example.id)
-                    yield record.offset, example
-    finally:
-        consumer.close()
+    logs = FeedLogs(feed, kafka, history)
+    seen: set[str] = set()
+    for record in logs.read("examples", *logs.bounds("examples")):
+        try:
+            example = _DECODER.decode(record.value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if isinstance(example, Example) and example.id not in seen:
+            seen.add(example.id)
+            yield record.offset, example

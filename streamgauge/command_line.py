@@ -27,6 +27,7 @@ COMMANDS = {
     "dead-letters": "Read what was not folded, and why; send it again.",
     "status": "Print counters and lag of every partition.",
     "verify": "Fold the log again and compare every output.",
+    "migrate": "Fold what is recorded with a new definition, and cut over to it.",
     "metrics": "Measure predictions on the labels that came, and alarms on people's verdicts.",
     "backtest": "Run the folds over files, with no broker and no store.",
     "backfill": "Load history, or what came late, into the Parquet history.",

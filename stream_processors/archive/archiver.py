@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from contracts.definition import Feed
-from contracts.errors import ServerUnavailable, SettingsError
+from contracts.errors import HistoryError, ServerUnavailable, SettingsError
 from contracts.outage import Outage
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
-from feature_store.history_files import CUT, HistoryFiles
-from stream_processors.archive.log_cuts import LogCuts, LogRecord
-from stream_processors.archive.positions import archive_consumer, note_position, start_position
+from feature_store.history_files import HistoryFiles
+from stream_processors.archive.consumers import scores_consumer
+from stream_processors.archive.positions import note_position, start_position
+from stream_processors.archive.raw_archiver import RAW_KINDS, RawArchiver, raw_logs
 from stream_processors.archive.score_cuts import Generation, ScoreCuts, archived_place
 from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, vector_of
 from stream_processors.runner.clients import stopped
-from stream_processors.topics import describe_topics
+from stream_processors.topics import TopicState, describe_topics
 from stream_processors.verification.log_reader import read_switches
 
-KINDS = ("scores", "events", "labels", "switches")
+KINDS = ("scores", *RAW_KINDS, "dead-letters")
 PORTION = 5_000  # records of one round: some megabytes
 WAIT_MS = 500
 PAUSE_SECONDS = 0.25  # between rounds: a round for each few records that trickle in costs more than the records
@@ -33,50 +34,51 @@ _log = logging.getLogger(__name__)
 
 
 class Archiver:
-    """Writes the chosen logs of feeds under a URL until `stop`; goes on where the files there end.
+    """Writes logs of feeds under a URL until `stop`; goes on where the files there end.
 
     Args:
         feeds: whose logs.
         kafka: where.
         url: directory or fsspec URL.
-        kinds: of KINDS.
-        portion: records of one round; how the logs are cut into rounds changes no byte of the files.
+        kinds: of KINDS; None: the scores, and what ``archive=`` of each definition names.
+        portion: scores of one round; how the logs are cut into rounds changes no byte of the files.
 
     Raises:
         SettingsError: a kind is unknown or has no topic.
     """
 
     def __init__(
-        self, feeds: Sequence[Feed], kafka: KafkaSettings, url: str, kinds: Iterable[str] = ("scores",), portion: int = PORTION
+        self, feeds: Sequence[Feed], kafka: KafkaSettings, url: str, kinds: Iterable[str] | None = None, portion: int = PORTION
     ) -> None:
         self._feeds = {feed.name: feed for feed in feeds}
         self._kafka = kafka
-        self._kinds = list(dict.fromkeys(kinds))
+        chosen = None if kinds is None else list(dict.fromkeys(kinds))
+        for kind in chosen or ():
+            if kind not in KINDS:
+                raise SettingsError(f"--what: no log '{kind}'; choose from {', '.join(KINDS)}")
         self._portion = portion
         self._files = HistoryFiles(url)
         self._generations: dict[str, dict[int, dict[int, Generation]]] = {}  # feed -> partition -> generation
         self._scores: dict[TopicPartition, tuple[Feed, ScoreCuts]] = {}
-        self._logs: dict[TopicPartition, LogCuts] = {}
+        self._score_logs = {topic_name(feed, "scores"): feed for feed in feeds if chosen is None or "scores" in chosen}
+        self._raw_logs = raw_logs(feeds, None if chosen is None else [kind for kind in chosen if kind != "scores"])
+        self._raw: RawArchiver | None = None
         self._asked: set[tuple[str, int, int]] = set()  # generations that were looked up
         self._topic_ids: dict[str, str | None] = {}
+        self._next: dict[TopicPartition, int] = {}  # position on the scores that is read next
         self._written = 0  # by what was ended by an outage
+        self._begun = False  # the topics were there once
         self._kafka_outage, self._history_outage = Outage("Kafka", _log), Outage(f"the history at {url}", _log)
         self._stopping = asyncio.Event()
-        for kind in self._kinds:
-            if kind not in KINDS:
-                raise SettingsError(f"--what: no log '{kind}'; choose from {', '.join(KINDS)}")
 
     def stop(self) -> None:
-        """Ends `run` after the round at hand; what is not at its cut stays in the log."""
+        """Ends `run` after the round at hand; scores that are not at their cut stay in the log, other logs' in an open file."""
         self._stopping.set()
 
     @property
     def files_written(self) -> int:
-        """Since the start."""
-        return self._written + sum(cuts.written for cuts in self._cuts())
-
-    def _cuts(self) -> list[ScoreCuts | LogCuts]:
-        return [*(cuts for _, cuts in self._scores.values()), *self._logs.values()]
+        """Whole files since the start."""
+        return self._written + sum(cuts.written for _, cuts in self._scores.values()) + (self._raw.written if self._raw else 0)
 
     async def run(self, idle: Callable[[], bool] = lambda: False) -> None:
         """Archives until `stop`, or until `idle`, asked after each round that read nothing, says so.
@@ -88,20 +90,44 @@ class Archiver:
                 await self._archive(idle)
                 return
             except (KafkaError, ServerUnavailable) as error:
-                await self._pause(self._kafka_outage.pause(error))
+                pause = self._kafka_outage.pause(error)
             except OSError as error:
-                await self._pause(self._history_outage.pause(error))
+                pause = self._history_outage.pause(error)
+            self._written, self._scores, self._raw = self.files_written, {}, None
+            await self._pause(pause)
 
     async def _archive(self, idle: Callable[[], bool]) -> None:
-        consumer = archive_consumer(self._kafka)
+        found = await asyncio.to_thread(describe_topics, [*self._score_logs, *self._raw_logs], self._kafka)
+        for name in (*self._score_logs, *self._raw_logs):
+            if name not in found and self._begun:
+                raise ServerUnavailable(f"Kafka does not know topic {name} any more")  # as for a moment after its restart
+            if name not in found:
+                raise SettingsError(f"there is no topic {name}; start a worker, or leave that log out of --what")
+        self._begun = True
+        work = []
+        if self._score_logs:
+            work.append(asyncio.create_task(self._archive_scores(found, idle)))
+        if self._raw_logs:
+            self._raw = RawArchiver(self._raw_logs, found, self._kafka, self._files, self._kafka_outage, self._history_outage)
+            work.append(asyncio.create_task(self._raw.run(self._stopping, idle)))
+        try:
+            await asyncio.gather(*work)
+        finally:  # one has failed: the other must not go on alone
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+
+    async def _archive_scores(self, topics: Mapping[str, TopicState], idle: Callable[[], bool]) -> None:
+        consumer = scores_consumer(self._kafka)
         try:
             await consumer.start()
-            await self._assign(consumer)
+            await self._assign(consumer, topics)
             self._kafka_outage.over()
             while not self._stopping.is_set():
-                fetched = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._portion)
+                fetched = await self._draw(consumer)
                 for at, records in fetched.items():
                     await self._take(at, records)
+                    self._next[at] = records[-1].offset + 1
                 if not any(fetched.values()) and idle():
                     return
                 if sum(map(len, fetched.values())) < self._portion:
@@ -109,52 +135,47 @@ class Archiver:
         finally:
             await stopped(consumer)
 
+    async def _draw(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+        try:
+            drawn = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._portion)
+        except OffsetOutOfRangeError as error:
+            places = list(error.args[0])
+            first = await consumer.beginning_offsets(places)
+            for at in places:
+                if first[at] <= self._next[at]:
+                    raise HistoryError(f"{at.topic}/{at.partition} was created anew or cut short; start the archiver again") from error
+                self._scores[at][1].overtaken()
+                self._next[at] = first[at]
+                consumer.seek(at, first[at])
+            return {}
+        return {at: records for at, records in drawn.items() if records}
+
     async def _pause(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
 
-    async def _assign(self, consumer: AIOKafkaConsumer) -> None:
+    async def _assign(self, consumer: AIOKafkaConsumer, topics: Mapping[str, TopicState]) -> None:
         """Opens every partition at the first record that is in no file."""
-        topics = {topic_name(feed, kind): (feed, kind) for feed in self._feeds.values() for kind in self._kinds}
-        found = await asyncio.to_thread(describe_topics, list(topics), self._kafka)
-        for name, (_, kind) in topics.items():
-            if name not in found and self._cuts():
-                raise ServerUnavailable(f"Kafka does not know topic {name} any more")  # as for a moment after its restart
-            if name not in found:
-                raise SettingsError(f"there is no topic {name}; start a worker, or leave {kind} out of --what")
-        places = [TopicPartition(name, p) for name, state in found.items() for p in range(state.partitions)]
-        if "scores" in self._kinds:
-            for feed in self._feeds.values():
-                await self._read_generations(feed)
+        places = [TopicPartition(name, p) for name in self._score_logs for p in range(topics[name].partitions)]
+        for feed in self._score_logs.values():
+            await self._read_generations(feed)
         first = await consumer.beginning_offsets(places)
         end = await consumer.end_offsets(places)
-        self._topic_ids = {name: state.topic_id for name, state in found.items()}
-        consumer.assign(places)
-        self._written = self.files_written
-        self._scores, self._logs = {}, {}
+        self._topic_ids = {name: state.topic_id for name, state in topics.items()}
         for at in places:
-            feed, kind = topics[at.topic]
-            if kind == "scores":
-                place = archived_place(self._files.scores(feed.name), at.partition)
-                topic_id = self._topic_ids[at.topic]
-                position, whole = start_position(self._files, feed.name, at.partition, topic_id, place, first[at], end[at])
-                known = self._generations[feed.name].setdefault(at.partition, {})
-                self._scores[at] = (feed, ScoreCuts(feed, at.partition, self._files, known, place, whole))
-            else:
-                cut = max((f.first + CUT for f in self._files.log(feed.name, kind) if f.partition == at.partition), default=0)
-                self._logs[at] = LogCuts(feed.name, kind, at.partition, self._files, cut, first[at])
-                position = max(first[at], self._logs[at].cut)
-            consumer.seek(at, position)
+            feed = self._score_logs[at.topic]
+            place = archived_place(self._files.scores(feed.name), at.partition)
+            topic_id = self._topic_ids[at.topic]
+            self._next[at], whole = start_position(self._files, feed.name, at.partition, topic_id, place, first[at], end[at])
+            known = self._generations[feed.name].setdefault(at.partition, {})
+            self._scores[at] = (feed, ScoreCuts(feed, at.partition, self._files, known, place, whole))
+        consumer.assign(places)
+        for at in places:
+            consumer.seek(at, self._next[at])
 
     async def _take(self, at: TopicPartition, records: list[Any]) -> None:
-        if at in self._logs:
-            before = self._logs[at].written
-            self._logs[at].take([LogRecord(r.offset, r.timestamp * 1000 if r.timestamp >= 0 else -1, r.key, r.value) for r in records])
-            if self._logs[at].written > before:
-                self._history_outage.over()
-            return
         feed, cuts = self._scores[at]
         scores = decode_scores(feed, [r.value for r in records], [vector_of(r.headers) for r in records], [r.offset for r in records])
         if self._brings_unknown(feed, scores):

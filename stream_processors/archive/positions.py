@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 
-from contracts.settings import KafkaSettings
 from feature_store.history_files import HistoryFiles
 from stream_processors.archive.score_cuts import Place
-from stream_processors.runner.clients import FETCH_BYTES, connection_options
-
-FETCH_WAIT_MS = 500  # files are written every 10,000 offsets: nobody waits for a record, and few large fetches cost less
-FETCH_MIN_BYTES = 65_536
 
 
 class Note(msgspec.Struct):
@@ -21,19 +15,6 @@ class Note(msgspec.Struct):
     generation: int
     cut: int
     position: int
-
-
-def archive_consumer(kafka: KafkaSettings) -> AIOKafkaConsumer:
-    """A consumer of no group, for large fetches now and then."""
-    return AIOKafkaConsumer(
-        **connection_options(kafka),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-        fetch_min_bytes=FETCH_MIN_BYTES,
-    )
 
 
 def start_position(

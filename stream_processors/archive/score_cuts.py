@@ -104,6 +104,10 @@ class ScoreCuts:
         """Writes every file that ends at or before `offset`, a source offset below which all records have been handed over."""
         self._write_to(cut_of(offset))
 
+    def overtaken(self) -> None:
+        """Retention has deleted records before they were read: what is known of the cut at hand would be no whole file."""
+        self._rows, self._newest, self.position, self._whole = [], -1, None, False
+
     def _find_start(self, record: ScoreRecord) -> None:
         """With the first record that Kafka still has: unless it stands in a file, its cut may have lost records and is left out."""
         self._whole = True

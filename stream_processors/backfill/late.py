@@ -1,7 +1,7 @@
 """What came late, folded in the order of event time, as the next revision of the history.
 
 A late reading changes the features of every window that it falls into. For each entity with late readings all its events
-that Kafka still has are folded by a fresh stream fold in the order of event time, the late ones in their places. Written
+that archive and Kafka have are folded by a fresh stream fold in the order of event time, the late ones in their places. Written
 are the rows of the late readings, and those after them whose vector is another than before. They bear no score: no model
 saw these vectors when they happened.
 """
@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
 from contracts.columns import I64, Columns
@@ -29,6 +28,7 @@ from feature_store.history import LogTail, newest_revision, read_history
 from feature_store.history_files import CUT, HistoryFiles, cut_of
 from feature_store.history_rows import HistoryRows, choose_rows, empty_rows, history_table, join_rows, parquet_bytes
 from stream_processors.archive.log_tail import read_tail
+from stream_processors.archive.whole_log import WholeLog, open_archive
 from stream_processors.backtest.column_rows import join_columns, take_rows
 from stream_processors.dead_letters import read_dead_letters
 from stream_processors.decoding.batches import raw_batch
@@ -37,7 +37,7 @@ from stream_processors.runner.clients import batch_consumer
 from stream_processors.runner.switch_log import current_generation
 from stream_processors.stream_fold.fold import StreamFold
 from stream_processors.stream_fold.fold_kernel import RowOutputs
-from stream_processors.verification.log_reader import read_batches, read_switches
+from stream_processors.verification.log_reader import read_switches
 
 Bools = NDArray[np.bool_]
 NO_MODEL = "none"
@@ -51,7 +51,7 @@ class LateReport(NamedTuple):
     readings: int
     rows: int  # written
     older: int  # readings of generations that are over, left out
-    gone: int  # readings whose original is neither in Kafka nor whole in the dead letter, left out
+    gone: int  # readings whose original is neither archived, nor in Kafka, nor whole in the dead letter, left out
 
 
 async def backfill_late(feed: Feed, kafka: KafkaSettings, url: str, say: Say) -> LateReport:
@@ -109,18 +109,19 @@ class _LateWork:
         return self._changed(rows, names, generation, partition)
 
     async def _readings(self, partition: int, born: int, end: int, letters: list[DeadLetter], say: Say) -> Columns:
-        """Good readings of the entities with late ones, from Kafka, and from the letters where Kafka no longer has them."""
+        """Good readings of the entities with late ones, from archive and log, and from the letters where neither has them."""
         topic = events_topic(self._feed)
         keys = [base64.b64decode(letter.key or "") for letter in letters]
         sample = self._decoder.decode(raw_batch(range(len(letters)), [-1] * len(letters), list(keys), _originals(letters)))
         wanted = np.unique(sample.entity_hash[sample.reason == 0])
+        archive = await open_archive(self._feed, self._kafka, HistoryFiles(self._url))
         consumer = batch_consumer(self._kafka)
         await consumer.start()
         parts: list[Columns] = []
         try:
-            at = TopicPartition(topic, partition)
-            start = max((await consumer.beginning_offsets([at]))[at], born)
-            async for fetched in read_batches(consumer, topic, partition, start, end):
+            log = WholeLog(archive.log("events", partition), consumer, topic, partition)
+            start = max(await log.first(), born)
+            async for fetched in log.batches(start, end):
                 columns = self._decoder.decode(fetched.batch)
                 chosen = np.flatnonzero((columns.reason == 0) & np.isin(columns.entity_hash, wanted))
                 if len(chosen):

@@ -9,6 +9,7 @@ import numpy as np
 
 from contracts.columns import I64, Columns
 from contracts.definition import Feed
+from contracts.outcomes import Outcome
 from contracts.records import Alert
 from stream_processors.backtest.partition_folds import GENERATION, PartitionFolds, RowResults, TimedEvidence
 from stream_processors.decoding.batches import raw_batch
@@ -20,7 +21,7 @@ class Backtest:
 
     The evidence of all partitions is put into the order of event time, partition, offset and n: a live worker has it in
     the order in which it happened to be written, which is another but near one. How the rows are cut into calls changes
-    nothing. Rows have no Kafka timestamp, so no row is `clock_ahead`.
+    nothing. Rows of files have no Kafka timestamp, so none of them is `clock_ahead`.
 
     Args:
         feed: the definition.
@@ -47,7 +48,7 @@ class Backtest:
     def fold(self, columns: Columns, partition: I64) -> RowResults:
         """Folds the next n rows, not older than those before; `partition` (n,) says whose each row is."""
         results, evidence = self.folds.fold(columns, partition)
-        good = columns.event_time[columns.reason == 0]
+        good = columns.event_time[results.outcome != Outcome.DEAD_LETTERED]  # one stamped ahead would judge what is not complete
         self._clock = max(self._clock, int(np.max(good, initial=-1)))
         self._waiting += evidence
         self._judge_before(self._clock)

@@ -58,20 +58,17 @@ class JoinerFold(LogFold):
         """Whether labels of what the owner before has published have not been accounted for."""
         return bool(self.joiner.recorded or self._remarked)
 
+    def waiting_at(self, offset: int) -> Waiting | None:
+        """The label at an offset, where it has not ended."""
+        return next(iter(self._waiting.get([offset])), None)
+
     def join_with(self, index: ScoreIndex) -> None:
         """The index of the feed's scores, which other places of the feed may share."""
         self.joiner.index = index
 
     def fold(self, batch: RawBatch) -> Outputs:
         """Takes labels in; what they come to is decided by `plan` and `settle`."""
-        keys, values = _pieces(batch.keys.tobytes(), batch.key_end.tolist()), _pieces(batch.values.tobytes(), batch.value_end.tolist())
-        records = [
-            LabelRecord(offset, time, None if no_key else key, None if no_value else value)
-            for offset, time, key, no_key, value, no_value in zip(
-                batch.offset.tolist(), batch.kafka_time.tolist(), keys, batch.key_null, values, batch.value_null, strict=True
-            )
-        ]
-        return self._outputs(self.joiner.take(records, self.now))
+        return self._outputs(self.joiner.take(label_records(batch), self.now))
 
     def plan(self, limit: int) -> list[Step]:
         """The next steps; see `Joiner.plan`."""
@@ -136,19 +133,21 @@ class JoinerFold(LogFold):
 
     def _outputs(self, settled: Settled) -> Outputs:
         records = {
-            "examples": list(map(self._example, settled.examples)),
-            "dead-letters": list(map(self._letter, settled.letters)),
-            "remarks": [self._remark(item) for item in settled.remarks if item.record.offset not in self._remarked],
+            "examples": list(map(self.example, settled.examples)),
+            "dead-letters": list(map(self.letter, settled.letters)),
+            "remarks": [self.remark(item) for item in settled.remarks if item.record.offset not in self._remarked],
         }
         self._remarked -= {item.record.offset for item in settled.remarks}
         return Outputs({kind: items for kind, items in records.items() if items})
 
-    def _remark(self, remarked: Remarked) -> OutRecord:
+    def remark(self, remarked: Remarked) -> OutRecord:
+        """The record for `<feed>.remarks`."""
         offset, kafka_time, key, _ = remarked.record
         remark = Remark(id=self._id(offset, "remark", 0), when=kafka_time, label=remarked.label)
         return OutRecord(offset, 0, 0, key, msgspec.json.encode(remark))
 
-    def _example(self, joined: Joined) -> OutRecord:
+    def example(self, joined: Joined) -> OutRecord:
+        """The record for `<feed>.examples`."""
         score = joined.record.score
         example = Example(
             id=self._id(joined.label, "example", joined.n),
@@ -163,7 +162,8 @@ class JoinerFold(LogFold):
         )
         return OutRecord(joined.label, joined.n, 0, score.entity.encode(), msgspec.json.encode(example))
 
-    def _letter(self, refused: Refused) -> OutRecord:
+    def letter(self, refused: Refused) -> OutRecord:
+        """The record for `<feed>.dead-letters`."""
         label = refused.label
         if isinstance(label, Waiting):
             kept: bytes | None = label.original
@@ -217,6 +217,17 @@ def _id_of_remark(value: bytes) -> str:
         return msgspec.json.decode(value, type=Remark).id
     except msgspec.MsgspecError:
         return ""
+
+
+def label_records(batch: RawBatch) -> list[LabelRecord]:
+    """The records of a batch one by one."""
+    keys, values = _pieces(batch.keys.tobytes(), batch.key_end.tolist()), _pieces(batch.values.tobytes(), batch.value_end.tolist())
+    return [
+        LabelRecord(offset, time, None if no_key else key, None if no_value else value)
+        for offset, time, key, no_key, value, no_value in zip(
+            batch.offset.tolist(), batch.kafka_time.tolist(), keys, batch.key_null, values, batch.value_null, strict=True
+        )
+    ]
 
 
 def labels_place(partition: int) -> str:

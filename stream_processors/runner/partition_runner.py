@@ -23,7 +23,7 @@ from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
-from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, model_switches
+from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, model_switches, state_begins
 
 WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
@@ -168,13 +168,14 @@ class PartitionRunner:
         """Puts back the state of the generation, or begins it anew at its birth where the store lost it."""
         self.generation = generation.generation
         self.fold = self.place.new_fold(self.generation)
+        born = state_begins(generation)
         if checkpoint is None or checkpoint.manifest.generation != self.generation:
-            self.progress = Progress(generation.from_offset, generation.from_offset)
+            self.progress = Progress(born, born)
             return
         manifest = checkpoint.manifest
         self.fold.restore(checkpoint.chunks)
         kept = {name: manifest.counters[name] for name in ("read", "control", "gaps")}
-        self.progress = Progress(generation.from_offset, manifest.offset, **kept)
+        self.progress = Progress(born, manifest.offset, **kept)
 
     async def _schedule_models(self, recorded: list[Recorded]) -> None:
         """Puts what owners before this one have recorded of models where they recorded it."""
@@ -397,7 +398,8 @@ def _why_new_generation(place: Place, version: int, found: Recorded | None, chec
         return "log ends before the stored offset"
     if switch.definition != place.feed.hash or switch.fold_version != version:
         return DEFINITION_CHANGED
-    if stored is None and switch.from_offset < bounds.start:
+    # a migrated state cannot be folded again here: its outputs begin later than itself, and its log may be archived only
+    if stored is None and (switch.state_from is not None or switch.from_offset < bounds.start):
         return "state lost beyond recovery"
     if stored is None and switch.from_offset > bounds.end:
         return "log ends before the generation began"

@@ -94,3 +94,14 @@ def source_of(value: bytes | None, prefix: str) -> tuple[int, int] | None:
     except ValueError:
         return None  # a stranger's
     return None if kind == "idle" else (offset, n)
+
+
+def is_of_generation_before(value: bytes | None, prefix: str) -> bool:
+    """Whether a record is an output of the place whose ids begin with `prefix`, of a lower generation."""
+    found = _ID.match(value) if value is not None else None
+    try:
+        feed, generation, place, *_ = parse_id(found[1].decode()) if found else ("", 0, "")
+    except (ValueError, UnicodeDecodeError):
+        return False
+    own_feed, own_generation, own_place, _ = prefix.split("/")
+    return (feed, place) == (own_feed, own_place) and generation < int(own_generation)

@@ -1,4 +1,4 @@
-"""What the trainer reads and writes: one-partition logs of a feed, from one offset to another."""
+"""What the trainer reads and writes: one-partition logs of a feed, from one offset to another, archive and log as one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from contracts.definition import Feed
 from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
+from feature_store.history_files import HistoryFiles
+from stream_processors.archive.archived_log import ArchivedLog
+from stream_processors.archive.whole_log import archived_records
 from stream_processors.log_ends import log_bounds
+from stream_processors.topics import describe_topics
 
 READ_SECONDS = 60.0  # without a record; an open transaction is ended by the broker before
 SEND_SECONDS = 60.0
@@ -27,22 +31,42 @@ class Record(NamedTuple):
 
 
 class FeedLogs:
-    """The one-partition topics of a feed by kind: examples, models, retrain."""
+    """The one-partition topics of a feed by kind: examples, models, retrain.
 
-    def __init__(self, feed: Feed, kafka: KafkaSettings) -> None:
+    Args:
+        history: URL where the archiver writes; what it holds is read before what Kafka holds. None: Kafka alone is read.
+    """
+
+    def __init__(self, feed: Feed, kafka: KafkaSettings, history: str | None = None) -> None:
         self.feed, self.kafka = feed, kafka
+        self._files = HistoryFiles(history) if history is not None else None
+        self._topic_ids: dict[str, str | None] = {}
 
     def bounds(self, kind: str) -> tuple[int, int]:
-        """Offsets [first, end) that the log holds."""
+        """Offsets [first, end) that archive and log hold together.
+
+        Raises:
+            ServerUnavailable: the broker did not answer.
+            HistoryError: the history cannot be reached.
+        """
         place = (topic_name(self.feed, kind), 0)
-        return log_bounds([place], self.kafka)[place]
+        first, end = log_bounds([place], self.kafka)[place]
+        archived = self._archived(kind)
+        return (first if archived is None else archived.begin(first)), end
 
     def read(self, kind: str, first: int, end: int) -> Iterator[Record]:
         """Committed records of offsets first ≤ offset < end.
 
         Raises:
             ServerUnavailable: the broker stopped handing them out.
+            HistoryError: a file cannot be read.
         """
+        archived = self._archived(kind) if first < end else None
+        if archived is not None:
+            reached = min(archived.end(first), end)
+            for part in archived.read(first, reached):
+                yield from (Record(record.offset, record.value or b"") for record in archived_records(part.batch))
+            first = reached
         place = TopicPartition(topic_name(self.feed, kind), 0)
         if first >= end:
             return
@@ -92,6 +116,15 @@ class FeedLogs:
             raise ServerUnavailable(f"{topic_name(self.feed, kind)}: Kafka did not take a record ({error})") from error
         finally:
             producer.close()
+
+    def _archived(self, kind: str) -> ArchivedLog | None:
+        """What files hold of a log as the broker has it now; None where there are none."""
+        if self._files is None or not self._files.listed(f"{self._files.root}/{self.feed.name}/{kind}"):
+            return None
+        topic = topic_name(self.feed, kind)
+        if topic not in self._topic_ids:
+            self._topic_ids[topic] = describe_topics([topic], self.kafka)[topic].topic_id
+        return ArchivedLog(self._files, self.feed, kind, self._topic_ids[topic], 0)
 
     def _consumer(self) -> KafkaConsumer:
         return KafkaConsumer(

@@ -13,7 +13,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer
 from kafka.errors import KafkaError
 
 from contracts.definition import Feed
-from contracts.errors import ServerUnavailable
+from contracts.errors import HistoryError, ServerUnavailable
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from stream_processors.trainer.aliases import Aliases
@@ -34,9 +34,17 @@ PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after Kafka failed, one after an
 class TrainerService:
     """Reads the requests from the log's beginning whenever it is given them: offsets of the group are for lag tools only."""
 
-    def __init__(self, feeds: list[Feed], kafka: KafkaSettings, group: str, tracking: Tracking, with_incidents: bool = False) -> None:
+    def __init__(
+        self,
+        feeds: list[Feed],
+        kafka: KafkaSettings,
+        group: str,
+        tracking: Tracking,
+        with_incidents: bool = False,
+        history: str | None = None,
+    ) -> None:
         self._feeds = {topic_name(feed, "retrain"): feed for feed in feeds}
-        self._kafka, self._group, self._tracking = kafka, group, tracking
+        self._kafka, self._group, self._tracking, self._history = kafka, group, tracking, history
         self._with_incidents = with_incidents
         self._aliases = Aliases({topic_name(feed, "models"): feed for feed in feeds}, tracking)
         self._trainers: dict[str, Trainer] = {}
@@ -51,10 +59,12 @@ class TrainerService:
             while not stopped():
                 try:
                     self._serve(pool, asking, stopped)
-                except (KafkaError, ServerUnavailable) as error:
+                except (KafkaError, ServerUnavailable, HistoryError) as error:
                     pause = PAUSES[min(failures, len(PAUSES) - 1)]
                     failures += 1
-                    log.warning("Kafka failed (%s); again in %.0f s", error, pause)
+                    log.warning(
+                        "%s failed (%s); again in %.0f s", "the history" if isinstance(error, HistoryError) else "Kafka", error, pause
+                    )
                     until = time.monotonic() + pause
                     while time.monotonic() < until and not stopped():
                         time.sleep(0.1)
@@ -90,7 +100,8 @@ class TrainerService:
         self._waiting = deque(item for item in self._waiting if item[0] not in topics)
         for topic in topics:
             if topic in self._feeds:
-                self._trainers[topic] = Trainer(FeedLogs(self._feeds[topic], self._kafka), self._tracking, self._with_incidents)
+                logs = FeedLogs(self._feeds[topic], self._kafka, self._history)
+                self._trainers[topic] = Trainer(logs, self._tracking, self._with_incidents)
 
     def _take(self, topic: str, offset: int, value: bytes) -> None:
         if topic in self._feeds:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from contracts.errors import ServerUnavailable, StreamgaugeError
+from contracts.errors import HistoryError, ServerUnavailable, StreamgaugeError
 from contracts.ids import RecordId
 from contracts.records import Answer, Arrival, Decision, Example, LeftOut, RetrainRequest, Snapshot
 from stream_processors.models_log import Models
@@ -133,8 +133,8 @@ class Trainer:
             self._train(offset, request, started.examples, started.left_out)
         except TooLittle as error:
             self._put(offset, request, "too_little", reason=str(error))
-        except ServerUnavailable:
-            raise  # it is not the request's fault: done again when Kafka is back
+        except (ServerUnavailable, HistoryError):
+            raise  # it is not the request's fault: done again when Kafka or the history is back
         except StreamgaugeError as error:
             self._put(offset, request, "failed", reason=str(error))
         except Exception as error:

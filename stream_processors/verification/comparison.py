@@ -31,6 +31,8 @@ class Comparison:
         self.changed = 0
         self.extra = 0  # on the topic but not of this fold
         self.repeated = 0  # ids that stand twice; readers drop them
+        self.gone = 0  # folded again, from before what is left of the topic
+        self.begins_late = False  # retention has deleted the topic's head: what comes before the first that is found is gone, not lost
         self.differences: list[str] = []
         self._expected: deque[OutRecord] = deque()
         self._found: deque[Published] = deque()
@@ -69,7 +71,7 @@ class Comparison:
     def finish(self) -> None:
         """Both sides are complete."""
         for expected in self._expected:
-            self._note("lost", expected.offset, expected.n)
+            self._miss(expected)
         for found in self._found:
             self._note("extra", found.offset, found.n)
         self._expected.clear()
@@ -80,12 +82,14 @@ class Comparison:
             expected, found = self._expected[0], self._found[0]
             place, other = (expected.offset, expected.n), (found.offset, found.n)
             if place < other:
-                self._note("lost", *place)
+                self._miss(expected)
                 self._expected.popleft()
             elif place > other:
+                self.begins_late = False
                 self._note("extra", *other)
                 self._found.popleft()
             else:
+                self.begins_late = False
                 self._compare(expected, found)
                 self._expected.popleft()
                 self._found.popleft()
@@ -98,6 +102,12 @@ class Comparison:
         if len(self.differences) <= SHOWN:
             self.differences.append(f"  folded:    {expected.value[:400]!r}")
             self.differences.append(f"  published: {(found.value or b'')[:400]!r}")
+
+    def _miss(self, expected: OutRecord) -> None:
+        if self.begins_late:
+            self.gone += 1
+        else:
+            self._note("lost", expected.offset, expected.n)
 
     def _note(self, what: str, offset: int, n: int) -> None:
         setattr(self, what, getattr(self, what) + 1)

@@ -16,7 +16,8 @@ from feature_store.redis_connection import async_client
 from stream_processors.log_ends import end_offsets
 from stream_processors.runner.place import Place
 from stream_processors.verification.history_comparison import HistoryReport
-from stream_processors.verification.verification import NOT_CHECKABLE, SAME, FeedReport, Say, places_of, verify_feed
+from stream_processors.verification.reports import Say
+from stream_processors.verification.verification import NOT_CHECKABLE, SAME, FeedReport, places_of, verify_feed
 
 LONG = 200_000  # offsets of events; with fewer a process takes longer to start than it saves
 TELL_SECONDS = 0.2  # between two looks at what the processes have done

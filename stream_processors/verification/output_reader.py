@@ -8,27 +8,37 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from contracts.settings import KafkaSettings
+from stream_processors.archive.archived_log import ArchivedLog
+from stream_processors.archive.whole_log import WholeLog
 from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import OutRecord
 from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.published import is_of_generation_before
 from stream_processors.verification.comparison import Comparison
-from stream_processors.verification.log_reader import as_published, read_portions
+from stream_processors.verification.log_reader import as_published
 
 
 class OutputReader:
-    """Compares one output of one place: `expect` what the fold gives, portion by portion, then `finish`."""
+    """Compares one output of one place: `expect` what the fold gives, portion by portion, then `finish`.
 
-    def __init__(self, kafka: KafkaSettings, topic: str, partition: int, prefix: str, first: int, end: int) -> None:
+    Args:
+        archived: what files hold of the topic's partition.
+        prefix: of the place's ids in the generation folded again.
+        first, end: source offsets first ≤ offset < end are compared.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str, partition: int, archived: ArchivedLog, prefix: str, first: int, end: int) -> None:
         self.comparison = Comparison(f"{topic}/{partition}")
         self._consumer = free_consumer(kafka)
-        self._topic, self._partition = topic, partition
+        self._topic, self._partition, self._archived = topic, partition, archived
         self._prefix, self._first, self._end = prefix, first, end
         self._portions: AsyncIterator[list[Any]] | None = None
         self._started = False
+        self._seen = False  # the first records that are left
 
     async def expect(self, records: Sequence[OutRecord]) -> None:
         """Takes what the fold gives and reads the topic until all of it has been met."""
-        self.comparison.expect(records)
+        self.comparison.expect([record for record in records if record.offset >= self._first])
         while self.comparison.waiting and await self._read_on():
             pass
 
@@ -49,13 +59,21 @@ class OutputReader:
         records = await anext(self._portions, None)
         if records is None:
             return False
+        self._look_at_the_first(records)
         self.comparison.find(as_published(records, self._prefix, self._first, self._end))
         return True
 
     async def _open(self) -> AsyncIterator[list[Any]]:
         await self._consumer.start()
         self._started = True
-        place = TopicPartition(self._topic, self._partition)
-        end = await end_offset(self._consumer, place)
-        start = (await self._consumer.beginning_offsets([place]))[place]
-        return read_portions(self._consumer, self._topic, self._partition, start, end)
+        end = await end_offset(self._consumer, TopicPartition(self._topic, self._partition))
+        log = WholeLog(self._archived, self._consumer, self._topic, self._partition)
+        start = await log.first()
+        self.comparison.begins_late = start > 0
+        return log.portions(start, end)
+
+    def _look_at_the_first(self, records: list[Any]) -> None:
+        """Where the topic begins with records of the place's generations before, retention has deleted none of this one."""
+        if self.comparison.begins_late and not self._seen:
+            self.comparison.begins_late = not any(is_of_generation_before(record.value, self._prefix) for record in records[:1])
+        self._seen = True

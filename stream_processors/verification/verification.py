@@ -1,44 +1,48 @@
-"""Folds every log of a feed again from the birth of its newest generation, and compares all that it gave."""
+"""Folds every log of a feed again from the birth of its newest generation, and compares all that it gave.
+
+Archive and log are read as one. Where neither reaches back to the birth, the fold begins with the oldest full copy of the state
+from which they go on.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from contracts.definition import Feed
-from contracts.errors import NotCheckable
+from contracts.errors import HistoryError, NotCheckable
 from contracts.records import Switch
 from contracts.settings import KafkaSettings
 from feature_store.checkpoint import Checkpoint
+from feature_store.full_copies import FullCopies
 from feature_store.history_files import HistoryFiles, ScoreFile
 from feature_store.partition_reader import PartitionReader
+from stream_processors.archive.whole_log import FeedArchive, WholeLog, open_archive, whole_models, whole_switches
+from stream_processors.log_fold import LogFold
 from stream_processors.models_log import Models
-from stream_processors.runner.clients import batch_consumer
+from stream_processors.runner.clients import batch_consumer, free_consumer
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
-from stream_processors.runner.switch_log import Recorded, current_generation, model_switches
+from stream_processors.runner.switch_log import Recorded, current_generation, model_switches, state_begins
 from stream_processors.verification.history_comparison import HistoryComparison, HistoryReport
-from stream_processors.verification.log_reader import partition_count, read_batches, read_models, read_switches
+from stream_processors.verification.label_verification import LabelVerification
+from stream_processors.verification.log_reader import partition_count
 from stream_processors.verification.output_reader import OutputReader
+from stream_processors.verification.reports import PlaceReport, Say
 from stream_processors.verification.state_comparison import compare_state
 
 SAME, DIFFERENT, NOT_CHECKABLE = "same", "different", "not checkable"
 
 
-class PlaceReport(NamedTuple):
-    """What was compared of one place."""
+class Range(NamedTuple):
+    """What of a place can be folded again."""
 
-    place: str
-    generation: int
-    first: int  # source offsets first ≤ offset < end were folded again
-    end: int
-    compared: dict[str, int]
-    differences: list[str]
-    tally: dict[str, dict[str, int]]  # of each output: lost, changed, extra, repeated; of files and state: changed
+    generation: Switch
+    copy: Checkpoint | None  # from which the fold begins; None: from the generation's birth
+    checkpoint: Checkpoint  # up to which
 
 
 class FeedReport(NamedTuple):
@@ -51,13 +55,13 @@ class FeedReport(NamedTuple):
     history: HistoryReport | None = None  # None where nothing could be checked
 
 
-Say = Callable[[str, int, int], None]  # (place, offsets folded, offsets in all)
-
-
 async def places_of(feed: Feed, kafka: KafkaSettings) -> list[Place]:
     """What is folded of a feed and can be folded again."""
     places = [Place(feed, "events", p) for p in range(await partition_count(feed, kafka))]
-    return [*places, Place(feed, "evidence", 0), *([Place(feed, "examples", 0)] if feed.target is not None else [])]
+    learning = (
+        [Place(feed, "examples", 0), *(Place(feed, "labels", place.partition) for place in places)] if feed.target is not None else []
+    )
+    return [*places, Place(feed, "evidence", 0), *learning]
 
 
 async def verify_feed(
@@ -65,14 +69,14 @@ async def verify_feed(
 ) -> FeedReport:
     """Verifies one feed; a log that is no longer there, or of another fold version, makes it not checkable.
 
-    `history` is the directory or URL where the archiver writes; nothing need be there. `places`: those to verify, else all.
+    `history` is the directory or URL where archiver and workers write; nothing need be there. `places`: those to verify, else all.
     """
     verifier = _Verifier(feed, kafka, redis, HistoryFiles(history), say)
     try:
         chosen = await places_of(feed, kafka) if places is None else places
         await verifier.start()
         reports = [await verifier.verify(place) for place in chosen]
-    except NotCheckable as error:
+    except (NotCheckable, HistoryError) as error:
         return FeedReport(feed.name, NOT_CHECKABLE, str(error), [])
     finally:
         await verifier.stop()
@@ -94,11 +98,13 @@ class _Verifier:
         self._source = batch_consumer(kafka)
         self._recorded: list[Recorded] = []
         self._models = Models()
+        self._archive: FeedArchive
 
     async def start(self) -> None:
         await self._source.start()
-        self._recorded = await read_switches(self._feed, self._kafka)
-        self._models = await read_models(self._feed, self._kafka)
+        self._archive = await open_archive(self._feed, self._kafka, self._history)
+        self._recorded = await whole_switches(self._feed, self._kafka, self._archive)
+        self._models = await whole_models(self._feed, self._kafka, self._archive)
         self._files = await asyncio.to_thread(self._history.scores, self._feed.name)
 
     async def stop(self) -> None:
@@ -109,27 +115,31 @@ class _Verifier:
         return HistoryReport(self._history.url, len(self._files), self._compared[0], len(self._files) - sum(self._compared))
 
     async def verify(self, place: Place) -> PlaceReport:
-        generation, checkpoint = await self._range(place)
+        if place.log == "labels":
+            return await self._verify_labels(place)
+        log = WholeLog(self._archive.log(place.log, place.partition), self._source, place.topic, place.partition)
+        generation, copy, checkpoint = await self._range(place, log)
         fold = place.new_fold(generation.generation)
+        progress = _begun(fold, generation, copy)
         for switch in model_switches(self._recorded, place.topic, place.partition, generation.generation):
             fold.place_models(switch.from_offset, self._models.placement_of(switch))
-        progress = Progress(generation.from_offset, generation.from_offset)
-        end = checkpoint.manifest.offset
+        start, read, end = progress.next_offset, progress.read, checkpoint.manifest.offset
+        first = max(start, generation.from_offset)
         prefix = place.id_prefix(generation.generation)
         outputs = {
-            kind: OutputReader(self._kafka, topic, partition, prefix, progress.start_offset, end)
+            kind: OutputReader(self._kafka, topic, partition, self._archive.log(kind, partition), prefix, first, end)
             for kind, (topic, partition) in place.outputs.items()
         }
-        files = HistoryComparison(place, generation, self._history, self._files, progress.start_offset, end)
+        files = HistoryComparison(place, generation, self._history, self._files, first, end)
         name = f"{place.topic}/{place.partition}"
         try:
-            async for fetched in read_batches(self._source, place.topic, place.partition, progress.start_offset, end):
+            async for fetched in log.batches(start, end):
                 records = fold.fold(fetched.batch).records
                 progress.advance(fetched)
                 for kind, output in outputs.items():
                     await output.expect(records.get(kind, []))
                 files.expect(records.get("scores", []))
-                self._say(name, progress.next_offset - progress.start_offset, end - progress.start_offset)
+                self._say(name, progress.next_offset - start, end - start)
             for output in outputs.values():
                 await output.finish()
         finally:
@@ -137,16 +147,47 @@ class _Verifier:
                 await output.stop()
         files.finish()
         self._compared = [self._compared[0] + files.same, self._compared[1] + files.different]
-        compared = {"read": progress.read} | {kind: output.comparison.same for kind, output in outputs.items()} | {"files": files.same}
+        compared = {"read": progress.read - read, "files": files.same, "gone": 0}
+        for kind, output in outputs.items():
+            compared[kind] = output.comparison.same
+            compared["gone"] += output.comparison.gone
         differences = [line for output in outputs.values() for line in output.comparison.differences] + files.differences
         state = await compare_state(place, fold, progress, checkpoint, self._redis)
         tally = {kind: output.comparison.tally for kind, output in outputs.items()}
         tally |= {"files": {"changed": len(files.differences)}, "state": {"changed": len(state.differences)}}
         lines = differences + state.differences
-        return PlaceReport(name, generation.generation, progress.start_offset, end, compared | state.compared, lines, tally)
+        return PlaceReport(name, generation.generation, start, end, compared | state.compared, lines, tally, copy is not None)
 
-    async def _range(self, place: Place) -> tuple[Switch, Checkpoint]:
-        """The generation to fold again, and the checkpoint up to which."""
+    async def _verify_labels(self, place: Place) -> PlaceReport:
+        if await PartitionReader(self._redis, self._feed.name, place.store_name).manifest() is None:  # no label has been read yet
+            return PlaceReport(f"{place.topic}/{place.partition}", 0, 0, 0, {"gone": 0}, [], {})
+        generation, checkpoint = await self._generation(place)
+        consumer = free_consumer(self._kafka)
+        await consumer.start()
+        try:
+            labels = LabelVerification(place, generation, self._archive, self._kafka, self._source, self._recorded)
+            return await labels.run(checkpoint, consumer, self._say)
+        finally:
+            await consumer.stop()
+
+    async def _range(self, place: Place, log: WholeLog) -> Range:
+        """What to fold again. Where the log lacks the birth, from the oldest copy: more is checked than from the newest."""
+        name = f"{place.topic}/{place.partition}"
+        generation, checkpoint = await self._generation(place)
+        first, born = await log.first(), state_begins(generation)
+        if first <= born:
+            return Range(generation, None, checkpoint)
+        copies = FullCopies(self._history.url, self._feed.name, generation)
+        copy = await asyncio.to_thread(copies.oldest, first)
+        if copy is None or copy.manifest.offset > checkpoint.manifest.offset:
+            raise NotCheckable(
+                f"{name}: Kafka and the history at {self._history.url} keep offsets from {first} on, the generation began at {born}, "
+                "and there is no full copy of its state from which they go on"
+            )
+        return Range(generation, copy, checkpoint)
+
+    async def _generation(self, place: Place) -> tuple[Switch, Checkpoint]:
+        """The newest generation of a place and its checkpoint, where this plant file and this version can fold it again."""
         name = f"{place.topic}/{place.partition}"
         found = current_generation(self._recorded, place.topic, place.partition)
         checkpoint = await PartitionReader(self._redis, self._feed.name, place.store_name).checkpoint()
@@ -156,8 +197,14 @@ class _Verifier:
             raise NotCheckable(f"{name}: was folded with another definition ({found.switch.definition}) than the plant file has now")
         if found.switch.fold_version != place.new_fold(0).version:
             raise NotCheckable(f"{name}: was folded by version {found.switch.fold_version} of the fold; verify compares within one version")
-        at = TopicPartition(place.topic, place.partition)
-        start = (await self._source.beginning_offsets([at]))[at]
-        if start > found.switch.from_offset:
-            raise NotCheckable(f"{name}: Kafka keeps offsets from {start} on, and the generation began at {found.switch.from_offset}")
         return found.switch, checkpoint
+
+
+def _begun(fold: LogFold, generation: Switch, copy: Checkpoint | None) -> Progress:
+    """Puts the fold where it begins, and says where that is."""
+    born = state_begins(generation)
+    if copy is None:
+        return Progress(born, born)
+    fold.restore(copy.chunks)
+    kept = {name: copy.manifest.counters[name] for name in ("read", "control", "gaps")}
+    return Progress(born, copy.manifest.offset, **kept)

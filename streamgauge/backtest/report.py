@@ -14,9 +14,12 @@ from stream_processors.backtest.partition_folds import RowResults
 from stream_processors.stream_fold.fold import FOLD_VERSION
 from streamgauge.backtest.history import History
 
+RECORDED = "as in the worker: by the Kafka timestamps of the recorded events"
+NO_TIMESTAMPS = "off: rows of a file have no Kafka timestamp to hold their event time against"
 
-def report(backtest: Backtest, history: History, results: RowResults, seconds: float) -> dict[str, Any]:
-    """The contents of report.json; docs/backtest.md describes it."""
+
+def report(backtest: Backtest, history: History, results: RowResults, seconds: float, recorded: bool) -> dict[str, Any]:
+    """The contents of report.json; docs/backtest.md describes it. `recorded`: the rows are events of a log."""
     good = history.columns.event_time[history.columns.reason == 0]
     opened = [alert for alert in backtest.alerts if alert.status == "opened"]
     ended = [alert for alert in backtest.alerts if alert.status == "resolved"]
@@ -39,5 +42,5 @@ def report(backtest: Backtest, history: History, results: RowResults, seconds: f
         "retrain_requests": backtest.retrain_requests,
         "fold_seconds": round(seconds, 3),
         "rows_per_second": round(n / seconds) if seconds else None,
-        "clock_ahead": "off: rows of a file have no Kafka timestamp to hold their event time against",
+        "clock_ahead": RECORDED if recorded else NO_TIMESTAMPS,
     }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from contracts.columns import U8
+from contracts.columns import I64, U8
 from contracts.definition import Feed
 from contracts.records import Alert
 from stream_processors.backtest.alarm_rows import alarm_rows, open_times
@@ -33,14 +33,18 @@ class Tested(NamedTuple):
     report: dict[str, Any]
 
 
-def run_backtest(feed: Feed, history: History, partitions: int | None, say: Callable[[int], None]) -> Tested:
-    """Folds the history in order of event time; `say` is told the number of rows of each slice."""
+def run_backtest(feed: Feed, history: History, partitions: int | None, say: Callable[[int], None], placed: I64 | None = None) -> Tested:
+    """Folds the history in its order; `say` is told the number of rows of each slice.
+
+    `placed`: the partition of each row where it is recorded; else entities go where Kafka's clients would place their keys.
+    """
     n = history.columns.n
     results = RowResults(np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, np.nan), np.full(n, np.nan))
     began = time.perf_counter()
     with Backtest(feed, partitions) as backtest:
-        # a row that names no entity has no key; it counts in the first partition
-        placed = np.append(place_entities(history.names, backtest.partitions), 0)[history.entity]
+        recorded = placed is not None
+        if placed is None:  # a row that names no entity has no key; it counts in the first partition
+            placed = np.append(place_entities(history.names, backtest.partitions), 0)[history.entity]
         for first in range(0, n, ROWS_AT_ONCE):
             rows = history.order[first : first + ROWS_AT_ONCE]
             found = backtest.fold(take_rows(history.columns, rows, 0), placed[rows])
@@ -49,7 +53,8 @@ def run_backtest(feed: Feed, history: History, partitions: int | None, say: Call
             say(len(rows))
         backtest.finish()
     seconds = time.perf_counter() - began
-    return Tested(results, _alarms(history, backtest.alerts), backtest.alerts, report(backtest, history, results, seconds))
+    counts = report(backtest, history, results, seconds, recorded)
+    return Tested(results, _alarms(history, backtest.alerts), backtest.alerts, counts)
 
 
 def write_outputs(out: Path, history: History, tested: Tested) -> None:

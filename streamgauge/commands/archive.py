@@ -23,10 +23,18 @@ WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some
 @feed_option
 @kafka_option
 @click.option("--to", metavar="URL", help="Directory or fsspec URL (or STREAMGAUGE_HISTORY; default ./history).")
-@click.option("--what", default="scores", show_default=True, metavar="LOGS", help="Comma-separated: scores, events, labels, switches.")
+@click.option(
+    "--what",
+    metavar="LOGS",
+    help="Comma-separated: scores, events, labels, switches, evidence, examples, models, dead-letters "
+    '(default: scores, and all but the last where the definition says archive="raw").',
+)
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
-def command(plant: Path, feed_name: str | None, kafka: str | None, to: str | None, what: str, log_json: bool) -> None:
-    """Write each feed's scores, with the vectors that the model saw, to Parquet until SIGTERM or Ctrl-C; goes on where the files end."""
+def command(plant: Path, feed_name: str | None, kafka: str | None, to: str | None, what: str | None, log_json: bool) -> None:
+    """Write each feed's scores, with the vectors that the model saw, and logs as they stand, to Parquet until SIGTERM or Ctrl-C.
+
+    Goes on where the files end.
+    """
     from feature_store.history_files import resolve_history
     from stream_processors.archive.archiver import Archiver
     from stream_processors.topics import ensure_topics
@@ -40,8 +48,9 @@ def command(plant: Path, feed_name: str | None, kafka: str | None, to: str | Non
     for feed in feeds:
         for finding in ensure_topics(feed, servers.kafka).findings:
             log.warning(finding)
-    archiver = Archiver(feeds, servers.kafka, url, [kind.strip() for kind in what.split(",") if kind.strip()])
-    log.info("archiving %s of %s to %s", what, ", ".join(feed.name for feed in feeds), url)
+    kinds = None if what is None else [kind.strip() for kind in what.split(",") if kind.strip()]
+    archiver = Archiver(feeds, servers.kafka, url, kinds)
+    log.info("archiving %s to %s", ", ".join(f"{feed.name} ({what or feed.archive})" for feed in feeds), url)
     asyncio.run(_until_asked(archiver))
     log.info("ended; %d files written", archiver.files_written)
 

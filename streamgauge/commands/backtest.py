@@ -1,23 +1,37 @@
-"""``streamgauge backtest FILES… --out DIR``: the folds over files, with no broker and no store."""
+"""``streamgauge backtest FILES… | --recorded --out DIR``: the folds over files, with no broker, or over recorded events."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from contracts.errors import InputError
-from streamgauge.commands.options import entity_from_option, entity_is_path, feed_option, resolve_one_feed, say
+from streamgauge.commands.options import (
+    entity_from_option,
+    entity_is_path,
+    feed_option,
+    history_option,
+    kafka_option,
+    resolve_one_feed,
+    resolve_servers,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.progress import Progress, TaskID
+
+    from contracts.definition import Feed
     from producers.files import Source
 
 
 @click.command("backtest")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1)
+@click.option("--recorded", is_flag=True, help="Instead of FILES: the feed's events, archive and log as one, whatever folded them.")
 @click.option("--definition", type=click.Path(path_type=Path), metavar="PLANT", help="The plant file; inferred and written when left out.")
 @feed_option
 @click.option("--time", metavar="COLUMN", help="The column with the event time.")
@@ -31,8 +45,11 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where the results go.",
 )
+@kafka_option
+@history_option
 def command(
     files: tuple[str, ...],
+    recorded: bool,
     definition: Path | None,
     feed_name: str | None,
     time: str | None,
@@ -40,32 +57,85 @@ def command(
     entity_from: str | None,
     partitions: int | None,
     out: Path,
+    kafka: str | None,
+    history: str | None,
 ) -> None:
-    """Score the rows of FILES (CSV or Parquet files, directories, quoted globs) and raise their alarms, as a worker would."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    """Score the rows of FILES (CSV or Parquet files, directories, quoted globs) and raise their alarms, as a worker would.
 
-    from producers.files import find_files
-    from streamgauge.backtest.history import read_history
-    from streamgauge.backtest.run import run_backtest, write_outputs
-
-    by_path = entity_is_path(entity, entity_from)
-    sources = find_files(files)
+    With --recorded, the events that archive and Kafka hold, as DEFINITION would have folded them.
+    """
+    if bool(files) == recorded:
+        raise InputError("name files to fold, or --recorded; one of the two")
+    if recorded and (definition is None or time or entity or entity_from or partitions):
+        raise InputError("--recorded needs --definition PLANT, and nothing that says how files are read")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: {error.strerror}; choose a directory that can be made") from error
+    if recorded:
+        assert definition is not None
+        _show(_fold_recorded(resolve_one_feed(definition, feed_name), kafka, history, out), out)
+    else:
+        _show(_fold_files(files, definition, feed_name, time, entity, entity_is_path(entity, entity_from), partitions, out), out)
+
+
+def _fold_files(
+    files: tuple[str, ...],
+    definition: Path | None,
+    feed_name: str | None,
+    time: str | None,
+    entity: str | None,
+    by_path: bool,
+    partitions: int | None,
+    out: Path,
+) -> dict[str, Any]:
+    from producers.files import find_files
+    from streamgauge.backtest.history import read_history
+    from streamgauge.backtest.run import run_backtest, write_outputs
+
+    sources = find_files(files)
     if definition is None:
         definition = _infer(files[0], sources, time, entity, by_path, out)
     feed = resolve_one_feed(definition, feed_name)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _progress() as bar:
         read = bar.add_task("read files", total=len(sources))
         history = read_history(feed, sources, time, entity, by_path, lambda _: bar.advance(read))
         folded = bar.add_task("fold rows", total=history.columns.n)
         tested = run_backtest(feed, history, partitions, lambda rows: bar.advance(folded, rows))
     write_outputs(out, history, tested)
-    _show(tested.report, out)
+    return tested.report
+
+
+def _fold_recorded(feed: Feed, kafka: str | None, url: str | None, out: Path) -> dict[str, Any]:
+    from feature_store.history_files import resolve_history
+    from stream_processors.waiting import wait_for_kafka
+    from streamgauge.backtest.recorded import read_recorded
+    from streamgauge.backtest.run import run_backtest, write_outputs
+
+    servers = resolve_servers(kafka)
+    wait_for_kafka(servers.kafka, say=say)
+    with _progress() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(place: str, read: int, total: int) -> None:
+            if place not in tasks:
+                tasks[place] = bar.add_task(f"read {place}", total=total)
+            bar.update(tasks[place], completed=read)
+
+        found = read_recorded(feed, servers.kafka, resolve_history(url), tell)
+        folded = bar.add_task("fold rows", total=found.history.columns.n)
+        advance = partial(bar.advance, folded)
+        tested = run_backtest(feed, found.history, found.partitions, advance, found.partition)
+    write_outputs(out, found.history, tested)
+    return tested.report
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
 
 
 def _infer(first: str, sources: Sequence[Source], time: str | None, entity: str | None, from_path: bool, out: Path) -> Path:

@@ -13,6 +13,7 @@ from contracts.definition import Classification, Feed
 from contracts.errors import SettingsError
 from streamgauge.commands.options import (
     feed_option,
+    history_option,
     json_option,
     kafka_option,
     plant_argument,
@@ -35,9 +36,13 @@ if TYPE_CHECKING:
 @click.option("--by", metavar="SLICE", help="Also a table by entity, hour, version, tag, or a category with stated values.")
 @kafka_option
 @redis_option
+@history_option
 @json_option
-def command(plant: Path, feed_name: str | None, by: str | None, kafka: str | None, redis: str | None, as_json: bool) -> None:
+def command(
+    plant: Path, feed_name: str | None, by: str | None, kafka: str | None, redis: str | None, history: str | None, as_json: bool
+) -> None:
     """Measure predictions on the labels that have come, beside what anyone would predict without a model; and alarms on verdicts."""
+    from feature_store.history_files import resolve_history
     from stream_processors.remarks_reader import read_remarks
     from stream_processors.waiting import wait_for_kafka
     from streamgauge.metrics.joined import slice_names
@@ -55,7 +60,7 @@ def command(plant: Path, feed_name: str | None, by: str | None, kafka: str | Non
     remarks, unreadable = read_remarks(feed, servers.kafka)
     answered = any(remark.label.verdict in ("fine", "missed") for remark in remarks)  # before that, the store has nothing to tell
     said = people(feed, remarks, unreadable, raised, read_entities(feed, servers, say) if answered else {})
-    found, table = _predictions(feed, servers.kafka, by, remarks, raised) if feed.target is not None else ({}, [])
+    found, table = _predictions(feed, servers.kafka, resolve_history(history), by, remarks, raised) if feed.target is not None else ({}, [])
     if as_json:
         click.echo(json.dumps(_plain({"feed": feed.name} | found | {"people": plain(said)}), indent=2))
         return
@@ -65,7 +70,7 @@ def command(plant: Path, feed_name: str | None, by: str | None, kafka: str | Non
 
 
 def _predictions(
-    feed: Feed, kafka: KafkaSettings, by: str | None, remarks: list[Remark], raised: dict[str, Raised]
+    feed: Feed, kafka: KafkaSettings, history: str, by: str | None, remarks: list[Remark], raised: dict[str, Raised]
 ) -> tuple[dict[str, Any], list[Slice]]:
     """What is told of joined labels, and the table of slices."""
     import asyncio
@@ -76,7 +81,7 @@ def _predictions(
     from streamgauge.metrics.report import FEWEST, metrics, overlapping_slices, slices
     from streamgauge.metrics.tags import tag_masks
 
-    joined = join(feed, (example for _, example in read_examples(feed, kafka)))
+    joined = join(feed, (example for _, example in read_examples(feed, kafka, history)))
     half_widths = asyncio.run(read_models(feed, kafka)).half_widths()
     served = joined.predicted()
     table: list[Slice] = []

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from streamgauge.commands.options import feed_option, json_option, kafka_option, plant_argument, resolve_one_feed, resolve_servers, say
+from streamgauge.commands.options import (
+    feed_option,
+    history_option,
+    json_option,
+    kafka_option,
+    plant_argument,
+    resolve_one_feed,
+    resolve_servers,
+    say,
+)
 
 if TYPE_CHECKING:
     from contracts.definition import Feed
@@ -54,19 +63,24 @@ def list_versions(plant: Path, feed_name: str | None, kafka: str | None, as_json
 @click.argument("second", metavar="B")
 @feed_option
 @kafka_option
+@history_option
 @json_option
 @click.pass_obj
-def compare_versions(plant: Path, first: str, second: str, feed_name: str | None, kafka: str | None, as_json: bool) -> None:
+def compare_versions(
+    plant: Path, first: str, second: str, feed_name: str | None, kafka: str | None, history: str | None, as_json: bool
+) -> None:
     """Compare what A and B predicted on the same events whose labels have come, and what each was trained on."""
     import msgspec
 
+    from feature_store.history_files import resolve_history
     from stream_processors.examples_reader import read_examples
     from streamgauge.models.comparison import compare
     from streamgauge.models.tables import show_comparison
 
     feed = _feed(plant, feed_name)
     snapshots = _read_models(feed, kafka).snapshots
-    found = compare(feed, snapshots, (example for _, example in read_examples(feed, resolve_servers(kafka).kafka)), first, second)
+    examples = read_examples(feed, resolve_servers(kafka).kafka, resolve_history(history))
+    found = compare(feed, snapshots, (example for _, example in examples), first, second)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:

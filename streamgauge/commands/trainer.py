@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from streamgauge.commands.options import kafka_option, plant_argument, resolve_feeds, resolve_servers
+from streamgauge.commands.options import history_option, kafka_option, plant_argument, resolve_feeds, resolve_servers
 
 WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some seconds
 
@@ -24,10 +24,12 @@ WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some
     help="Where MLflow's SQLite file and artifacts stand (default: mlruns beside PLANT); MLFLOW_TRACKING_URI names a server instead.",
 )
 @click.option("--with-incidents", is_flag=True, help="Also train on spans of incidents that people have confirmed.")
+@history_option
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
-def command(plant: Path, kafka: str | None, runs: Path | None, with_incidents: bool, log_json: bool) -> None:
+def command(plant: Path, kafka: str | None, runs: Path | None, with_incidents: bool, history: str | None, log_json: bool) -> None:
     """Train a model for every retrain request of PLANT's feeds that have a target, until SIGTERM or Ctrl-C."""
     from contracts.errors import SettingsError
+    from feature_store.history_files import resolve_history
     from stream_processors.topics import ensure_topics
     from stream_processors.trainer.mlflow_tracking import MlflowTracking
     from stream_processors.trainer.service import TrainerService
@@ -49,5 +51,6 @@ def command(plant: Path, kafka: str | None, runs: Path | None, with_incidents: b
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("training for %s on request; runs are shown at %s", ", ".join(feed.name for feed in feeds), tracking.uri)
-    TrainerService(feeds, servers.kafka, f"streamgauge-{plant.stem}-trainer", tracking, with_incidents).run(stop.is_set)
+    group, url = f"streamgauge-{plant.stem}-trainer", resolve_history(history)
+    TrainerService(feeds, servers.kafka, group, tracking, with_incidents, url).run(stop.is_set)
     log.info("ended")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contracts.definition import Feed
     from contracts.settings import Servers
     from stream_processors.verification.history_comparison import HistoryReport
+    from stream_processors.verification.reports import PlaceReport
     from stream_processors.verification.verification import FeedReport
 
 EXIT = {"same": 0, "different": 1, "not checkable": 2}
@@ -97,14 +98,30 @@ def _show(report: FeedReport) -> None:
     for column in ("place", "generation", "offsets folded again", "compared"):
         table.add_column(column)
     for place in report.places:
-        compared = ", ".join(f"{n:,} {what}" for what, n in place.compared.items() if n)
+        compared = ", ".join(f"{n:,} {what}" for what, n in place.compared.items() if n and what != "gone")
         table.add_row(place.place, str(place.generation), f"{place.first:,} to {place.end:,}", compared)
     Console().print(table)
+    for place in report.places:
+        for line in _limits(place):
+            click.echo(line)
     if report.history:
         click.echo(_history_line(report.feed, report.history))
     for place in report.places:
         for line in place.differences[:20]:
             click.echo(line)
+
+
+def _limits(place: PlaceReport) -> list[str]:
+    """What was not compared, since it is no longer there."""
+    out = []
+    if place.from_copy:
+        out.append(
+            f"{place.place}: folded again from the full copy of the state at offset {place.first:,}; "
+            "what came before is neither archived nor in Kafka"
+        )
+    if place.compared["gone"]:
+        out.append(f"{place.place}: {place.compared['gone']:,} records of outputs are no longer on their topics and were not compared")
+    return out
 
 
 def _history_line(feed: str, history: HistoryReport) -> str:

@@ -36,3 +36,10 @@ def test_a_duration_beyond_all_time_is_a_sentence(text: str) -> None:
     with pytest.raises(DefinitionError, match=r"lateness.*longer than"):
         feed(lateness=text)
     assert parse_duration("5200w") == 5200 * 7 * 86_400_000_000
+
+
+def test_what_is_archived_is_no_part_of_the_hash() -> None:
+    """To begin an archive opens no generation; another word than the two is refused."""
+    assert feed(archive="raw").hash == feed().hash != feed(seed=2).hash
+    with pytest.raises(DefinitionError, match="choose from scores, raw"):
+        feed(archive="all")

@@ -29,9 +29,11 @@ from stream_processors.joiner.joiner_runner import JoinerRunner
 from stream_processors.remarks_reader import read_remarks
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
+from stream_processors.runner.place import Place
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
 from stream_processors.verification.log_reader import read_switches
+from stream_processors.verification.verification import verify_feed
 from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
 from tests.stream_processors.stream_fold.streams import START, Log
 
@@ -217,6 +219,8 @@ def test_joiners_killed_anywhere_repeat_no_example(servers: Servers, seed: int) 
             counts = (await feed_status(feed, servers))["labels"]
             assert counts["balanced"]
             assert (counts["joined"], counts["unmatched"], counts["waiting"], counts["remarks"]) == (5, 2, 0, 1)
+            report = await verify_feed(feed, servers.kafka, worker.redis, "nowhere", lambda *_: None, [Place(feed, "labels", 0)])
+            assert (report.verdict, report.places[0].differences) == ("same", [])
 
     asyncio.run(scenario())
 

@@ -1,5 +1,10 @@
+"""The archiver on real brokers: scores with their vectors as rows, and logs as they stand."""
+
 import asyncio
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +14,21 @@ import pytest
 from contracts.definition import Feed
 from contracts.errors import SettingsError
 from contracts.settings import KafkaSettings, Servers
+from contracts.topics import topic_name
+from feature_store import history_files
 from feature_store.history import read_history
 from feature_store.history_files import HistoryFiles
+from stream_processors.archive import archived_log, consumers, raw_cuts, score_cuts
 from stream_processors.archive.archiver import Archiver
 from stream_processors.archive.log_tail import read_tail
 from stream_processors.log_fold import OutRecord
+from stream_processors.runner.clients import plain_producer
+from stream_processors.runner.publisher import Publisher
+from tests.stream_processors.archive.headless import delete_head
 from tests.stream_processors.scores_log import begin_generation, events, fold_scores, make_feed, publish
 
 
-def archive(feed: Feed, kafka: KafkaSettings, to: Path, portion: int = 5_000, kinds: tuple[str, ...] = ("scores",)) -> int:
+def archive(feed: Feed, kafka: KafkaSettings, to: Path, portion: int = 5_000, kinds: tuple[str, ...] | None = ("scores",)) -> int:
     """Runs an archiver until it has read everything; returns the files it wrote."""
     archiver = Archiver([feed], kafka, str(to), kinds, portion)
     asyncio.run(archiver.run(idle=lambda: True))
@@ -115,14 +126,96 @@ def test_thinned_vectors_are_null(servers: Servers, tmp_path: Path) -> None:
 
 
 def test_events_are_archived_as_they_stand(servers: Servers, tmp_path: Path) -> None:
-    """`--what events` writes every record's bytes, cut by the log's own offsets; an unknown log is refused."""
+    """`--what events` writes every record's bytes, cut by the log's own offsets, and the cut at hand beside; an unknown log is refused."""
     feed = make_feed("archive-events")
     records = events(10_050)
     begin_generation(feed, servers.kafka, 1, 0)
     publish(feed, servers.kafka, [OutRecord(i, 0, 0, key, value) for i, (key, value) in enumerate(records)], "events")
     assert archive(feed, servers.kafka, tmp_path, kinds=("events",)) == 1
-    table = pq.read_table(tmp_path / feed.name / "events" / "partition-0" / "000000000000.parquet", partitioning=None)
+    (whole,) = tmp_path.glob("archive-events/events/*/partition-0/000000000000.parquet")
+    table = pq.read_table(whole, partitioning=None)
     assert table["offset"].to_pylist() == list(range(10_000))
     assert table["value"].to_pylist() == [value for _, value in records[:10_000]]
+    rest = pq.read_table(whole.with_name("000000010000.parquet.open"), partitioning=None)
+    assert rest["key"].to_pylist() == [key for key, _ in records[10_000:]]
+    assert not (tmp_path / feed.name / "scores").exists()
     with pytest.raises(SettingsError, match="choose from scores, events"):
         Archiver([feed], servers.kafka, str(tmp_path), ["alerts"])
+
+
+def test_the_definition_names_what_is_archived(servers: Servers, tmp_path: Path) -> None:
+    """With archive="raw" the logs stand beside the scores; the setting changes nothing that is folded, so the hash is the same."""
+    feed = make_feed("archive-raw")
+    raw = replace(feed, archive="raw")
+    assert raw.hash == feed.hash
+    records = events(300)
+    begin_generation(feed, servers.kafka, 1, 0)
+    publish(feed, servers.kafka, [OutRecord(i, 0, 0, key, value) for i, (key, value) in enumerate(records)], "events")
+    archive(feed, servers.kafka, tmp_path / "scores", kinds=None)
+    assert not list((tmp_path / "scores").rglob("*.open"))
+    archive(raw, servers.kafka, tmp_path / "raw", kinds=None)
+    assert {path.parts[-4] for path in (tmp_path / "raw").rglob("*.open")} == {"events", "switches"}
+
+
+@pytest.mark.kafka
+def test_an_archiver_at_work_that_retention_overtakes_says_so(
+    kafka_stack: Servers, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it has read half a cut, what comes next is deleted: of events and of scores that cut has no file, later ones are whole."""
+    monkeypatch.setattr(raw_cuts, "CUT", 1_000)
+    monkeypatch.setattr(raw_cuts, "cut_of", lambda offset: offset // 1_000 * 1_000)
+    monkeypatch.setattr(archived_log, "CUT", 1_000)
+    monkeypatch.setattr(score_cuts, "CUT", 1_000)
+    monkeypatch.setattr(score_cuts, "cut_of", lambda offset: offset // 1_000 * 1_000)
+    monkeypatch.setattr(history_files, "CUT", 1_000)
+    monkeypatch.setattr(consumers, "FETCH_BYTES", 20_000)  # the fetch that waits at the end brings some records, not all of them
+    monkeypatch.setattr(consumers, "FETCH_MIN_BYTES", 1)
+    feed = replace(make_feed("archive-overtaken"), archive="raw")
+    records = events(5_400, disorder=0.0)
+    scores = fold_scores(feed, records)
+    begin_generation(feed, kafka_stack.kafka, 1, 0)
+    first, rest = records[:1_500], records[1_500:]
+    publish(feed, kafka_stack.kafka, [OutRecord(i, 0, 0, key, value) for i, (key, value) in enumerate(first)], "events")
+    publish(feed, kafka_stack.kafka, [s for s in scores if s.offset < 1_500])
+    archiver = Archiver([feed], kafka_stack.kafka, str(tmp_path))
+    rounds = 0
+
+    def idle() -> bool:
+        """Between two rounds more is sent, and deleted before it can be read."""
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3:
+            publish_here(feed, kafka_stack.kafka, [OutRecord(i, 0, 0, key, value) for i, (key, value) in enumerate(rest)], "events")
+            publish_here(feed, kafka_stack.kafka, [s for s in scores if s.offset >= 1_500], "scores")
+            position = sum(1 for s in scores if s.offset < 2_300)
+            delete_head(kafka_stack, feed, {"events": 2_300, "scores": position})
+        return rounds > 12
+
+    asyncio.run(archiver.run(idle))
+    assert re.search(r"Kafka deleted offsets 1\d\d\d to 2300 before they were archived", caplog.text)
+    assert "archive-overtaken/0: Kafka no longer has what comes before offset" in caplog.text
+    raw = sorted(int(path.stem) for path in tmp_path.glob("archive-overtaken/events/*/partition-0/*.parquet"))
+    assert raw == [0, 3_000, 4_000]
+    derived = [file.first for file in HistoryFiles(str(tmp_path)).scores(feed.name)]
+    assert derived == [0, 3_000, 4_000]
+    whole = pq.read_table(next(tmp_path.glob("archive-overtaken/events/*/partition-0/000000003000.parquet")), partitioning=None)
+    assert whole["offset"].to_pylist() == list(range(3_000, 4_000))
+    folded = pq.read_table(HistoryFiles(str(tmp_path)).scores(feed.name)[1].path, partitioning=None)
+    assert folded["offset"].to_pylist() == [s.offset for s in scores if 3_000 <= s.offset < 4_000]
+
+
+def publish_here(feed: Feed, kafka: KafkaSettings, records: list[OutRecord], kind: str) -> None:
+    """Puts records on a topic in small batches, from within an event loop."""
+
+    async def run() -> None:
+        producer = plain_producer(kafka)
+        await producer.start()
+        try:
+            publisher = Publisher(producer, transactional=False)
+            for first in range(0, len(records), 50):
+                await publisher.publish({topic_name(feed, kind): records[first : first + 50]})
+        finally:
+            await producer.stop()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, run()).result()
