@@ -30,6 +30,7 @@ from feature_store.redis_addresses import CLIENT_ERRORS
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
 from stream_processors.joiner.joiner_runner import JoinerRunner
+from stream_processors.log_ends import end_offsets
 from stream_processors.runner.clients import SESSION_MS, group_consumer, has_transactions, plain_producer, stopped
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
@@ -169,8 +170,8 @@ class FoldService(mode.Service):
         """How far the logs have gone beyond what is folded, also while that stands still; and whether Kafka answers."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
-        except (KafkaError, TimeoutError) as error:
+                ends = await self._ends(list(self._consumer.assignment()))
+        except (KafkaError, ServerUnavailable, TimeoutError) as error:
             where, why = ",".join(self.servers.kafka.servers), str(error) or f"nothing within {ANSWER_SECONDS:.0f} s"
             self.kafka.failed(f"Kafka at {where} does not answer ({why})")
             return
@@ -186,6 +187,13 @@ class FoldService(mode.Service):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._redis.ping()
                 self.redis.over()
+
+    async def _ends(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """The embedded broker lists ends that are behind, which shows only while nothing is fetched."""
+        if not self._held:
+            return dict(await self._consumer.end_offsets(places))
+        found = await asyncio.to_thread(end_offsets, [(place.topic, place.partition) for place in places], self.servers.kafka)
+        return {place: found[place.topic, place.partition] for place in places}
 
     @mode.Service.task
     async def _fold(self) -> None:

@@ -14,8 +14,8 @@ import pytest
 from contracts.settings import Servers
 from feature_store.history_files import HistoryFiles
 from streamgauge.local_stack.processes import command_child
+from tests.stream_processors.archive.test_archiver import archive, contents
 from tests.stream_processors.scores_log import begin_generation, events, fold_scores, make_feed, publish
-from tests.stream_processors.test_archiver import archive, contents
 
 pytestmark = pytest.mark.integration
 ROOM = 30_000  # bytes that a file may have; a file of the test has some hundred thousand
@@ -70,7 +70,7 @@ def test_an_archiver_waits_for_room(stack: Servers, tmp_path: Path) -> None:
     begin_generation(feed, stack.kafka, 1, 0)
     child = command_child(["archive", str(plant), "--to", str(tmp_path / "full")], stack, tmp_path)
     try:
-        eventually(lambda: "archiving scores" in child.log_path.read_text(), child.log_path)
+        eventually(lambda: "archiving disk-full (scores)" in child.log_path.read_text(), child.log_path)
         (pid,) = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
         resource.prlimit(int(pid), resource.RLIMIT_FSIZE, (ROOM, resource.RLIM_INFINITY))
         publish(feed, stack.kafka, fold_scores(feed, events(25_000)))
