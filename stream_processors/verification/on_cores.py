@@ -25,10 +25,13 @@ TELL_SECONDS = 0.2  # between two looks at what the processes have done
 _told: SimpleQueue[tuple[str, int, int]]
 
 
-async def verify_on_cores(feed: Feed, servers: Servers, history: str, say: Say) -> FeedReport:
-    """`verify_feed` of all places of a feed, the same report, in as many processes as there are cores where its logs are long."""
+async def verify_on_cores(feed: Feed, servers: Servers, history: str, say: Say, labels: bool = True) -> FeedReport:
+    """`verify_feed` of all places of a feed, the same report, in as many processes as there are cores where its logs are long.
+
+    `labels`: also of labels; each of their partitions reads all scores of the feed again.
+    """
     try:
-        places = await places_of(feed, servers.kafka)
+        places = [place for place in await places_of(feed, servers.kafka) if labels or place.log != "labels"]
     except NotCheckable as error:
         return FeedReport(feed.name, NOT_CHECKABLE, str(error), [])
     events = [(events_topic(feed), place.partition) for place in places if place.log == "events"]

@@ -38,8 +38,11 @@ EXIT = {"same": 0, "different": 1, "not checkable": 2}
 @kafka_option
 @redis_option
 @history_option
+@click.option("--labels", is_flag=True, help="Also compute again what labels came to; reads all scores once more a partition of labels.")
 @json_option
-def command(plant: Path, feed_name: str | None, kafka: str | None, redis: str | None, history: str | None, as_json: bool) -> None:
+def command(
+    plant: Path, feed_name: str | None, kafka: str | None, redis: str | None, history: str | None, labels: bool, as_json: bool
+) -> None:
     """Fold every log again up to its last checkpoint and compare all that it gave. Exit 0 same, 1 different, 2 not checkable."""
     from feature_store.history_files import resolve_history
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
@@ -47,7 +50,7 @@ def command(plant: Path, feed_name: str | None, kafka: str | None, redis: str | 
     feeds, servers = resolve_feeds(plant, feed_name), resolve_servers(kafka, redis)
     wait_for_kafka(servers.kafka, say=say)
     wait_for_redis(servers.redis, say=say)
-    reports = asyncio.run(verify_feeds(feeds, servers, resolve_history(history)))
+    reports = asyncio.run(verify_feeds(feeds, servers, resolve_history(history), labels))
     verdict = overall(reports)
     if as_json:
         click.echo(json.dumps({"verdict": verdict, "feeds": {report.feed: _plain(report) for report in reports}}, indent=2))
@@ -63,8 +66,8 @@ def overall(reports: list[FeedReport]) -> str:
     return max((r.verdict for r in reports), key=lambda v: (v == "not checkable", v == "different"))
 
 
-async def verify_feeds(feeds: list[Feed], servers: Servers, history: str) -> list[FeedReport]:
-    """Verifies feeds and their files at `history` one after the other, with a progress bar on a terminal."""
+async def verify_feeds(feeds: list[Feed], servers: Servers, history: str, labels: bool = False) -> list[FeedReport]:
+    """Verifies feeds, with `labels` also what these came to, and their files at `history`, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -79,7 +82,7 @@ async def verify_feeds(feeds: list[Feed], servers: Servers, history: str) -> lis
         bar.update(tasks[place], completed=done)
 
     with bar:
-        return [await verify_on_cores(feed, servers, history, tell) for feed in feeds]
+        return [await verify_on_cores(feed, servers, history, tell, labels) for feed in feeds]
 
 
 def _plain(report: FeedReport) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 [msgspec.json.decode(value, type=Score) for _, value in topic(feed, servers, "scores", 2)],
                 asyncio.run(read_models(feed, servers.kafka)).rollouts,
                 evidence(feed, servers),
-                asyncio.run(verify_feeds([feed], servers, str(directory / "history"))),
+                asyncio.run(verify_feeds([feed], servers, str(directory / "history"), labels=True)),
                 plant,
                 servers,
                 workers,
