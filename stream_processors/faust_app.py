@@ -49,12 +49,13 @@ class PlantApp(faust.App):
     ends_process = False  # it is all that its process does
 
     def on_init_dependencies(self) -> Iterable[mode.ServiceT]:
-        """What Faust starts, and last, so that they end first, the folds."""
-        faust_own = super().on_init_dependencies()
+        """What Faust starts, and the folds: before its tables, which wait a second, and after the rest, so that they end first."""
+        faust_own = list(super().on_init_dependencies())
         if self.producer_only or self.client_only:
             return faust_own
         self.folds = self.make_folds(loop=self.loop, beacon=self.beacon)
-        return [*faust_own, self.folds]
+        tables = faust_own.index(self.tables)
+        return [*faust_own[:tables], self.folds, *faust_own[tables:]]
 
     async def on_stop(self) -> None:
         """Checkpoints before anything that could wait for a broker that is gone."""
