@@ -23,8 +23,6 @@ def _no_fence() -> None:
     """The store does not tell its owners apart: it refuses none, and shows none that another was there."""
     _script_without(b"if before > tonumber(epoch) then", b"if false then")
     _script_without(b"return found\n", b"return { epoch, counter }\n")
-    _script_without(b"if tonumber(before or -1) > tonumber(ARGV[3]) then", b"if false then")  # of the directory
-    _script_without(b"return { before, '0', written }", b"return { ARGV[3], '0', written }")
 
 
 def _no_guard() -> None:
