@@ -312,6 +312,11 @@ class Switch(msgspec.Struct, kw_only=True, omit_defaults=True):
     share: float = 0.0
     epoch: int = 0
 
+    @property
+    def state_begins(self) -> int:
+        """Of a generation: the offset from which on its state was folded, before `from_offset` where it was migrated."""
+        return self.from_offset if self.state_from is None else self.state_from
+
 
 TOPIC_RECORDS: dict[str, Any] = {
     "scores": Score,

@@ -82,8 +82,7 @@ class FullCopies:
         except StateError as error:
             raise StateError(f"{path}: {error}") from error
         found, begun = copy.manifest, self._generation
-        born = begun.from_offset if begun.state_from is None else begun.state_from
-        ours = (begun.generation, begun.definition, begun.fold_version, born, offset)
+        ours = (begun.generation, begun.definition, begun.fold_version, begun.state_begins, offset)
         if (found.generation, found.definition, found.fold_version, found.counters.get("start_offset"), found.offset) != ours:
             raise StateError(f"{path} is not of generation {begun.generation} as it began at offset {begun.from_offset}")
         return copy

@@ -19,6 +19,7 @@ from feature_store.history_files import HistoryFiles
 from stream_processors.archive.consumers import scores_consumer
 from stream_processors.archive.positions import note_position, start_position
 from stream_processors.archive.raw_archiver import RAW_KINDS, RawArchiver, raw_logs
+from stream_processors.archive.rounds import FEW, WAIT_MS, pause
 from stream_processors.archive.score_cuts import Generation, ScoreCuts, archived_place
 from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, vector_of
 from stream_processors.runner.clients import stopped
@@ -26,9 +27,6 @@ from stream_processors.topics import TopicState, describe_topics
 from stream_processors.verification.log_reader import read_switches
 
 KINDS = ("scores", *RAW_KINDS, "dead-letters")
-PORTION = 5_000  # records of one round: some megabytes
-WAIT_MS = 500
-PAUSE_SECONDS = 0.25  # between rounds: a round for each few records that trickle in costs more than the records
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +46,7 @@ class Archiver:
     """
 
     def __init__(
-        self, feeds: Sequence[Feed], kafka: KafkaSettings, url: str, kinds: Iterable[str] | None = None, portion: int = PORTION
+        self, feeds: Sequence[Feed], kafka: KafkaSettings, url: str, kinds: Iterable[str] | None = None, portion: int = FEW
     ) -> None:
         self._feeds = {feed.name: feed for feed in feeds}
         self._kafka = kafka
@@ -90,11 +88,11 @@ class Archiver:
                 await self._archive(idle)
                 return
             except (KafkaError, ServerUnavailable) as error:
-                pause = self._kafka_outage.pause(error)
+                seconds = self._kafka_outage.pause(error)
             except OSError as error:
-                pause = self._history_outage.pause(error)
+                seconds = self._history_outage.pause(error)
             self._written, self._scores, self._raw = self.files_written, {}, None
-            await self._pause(pause)
+            await pause(self._stopping, seconds)
 
     async def _archive(self, idle: Callable[[], bool]) -> None:
         found = await asyncio.to_thread(describe_topics, [*self._score_logs, *self._raw_logs], self._kafka)
@@ -131,7 +129,7 @@ class Archiver:
                 if not any(fetched.values()) and idle():
                     return
                 if sum(map(len, fetched.values())) < self._portion:
-                    await self._pause(PAUSE_SECONDS)
+                    await pause(self._stopping)
         finally:
             await stopped(consumer)
 
@@ -149,12 +147,6 @@ class Archiver:
                 consumer.seek(at, first[at])
             return {}
         return {at: records for at, records in drawn.items() if records}
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def _assign(self, consumer: AIOKafkaConsumer, topics: Mapping[str, TopicState]) -> None:
         """Opens every partition at the first record that is in no file."""

@@ -18,6 +18,7 @@ from feature_store.history_files import HistoryFiles
 from stream_processors.archive.archived_log import ArchivedLog
 from stream_processors.archive.consumers import raw_consumer
 from stream_processors.archive.raw_cuts import RawCuts
+from stream_processors.archive.rounds import FEW, WAIT_MS, pause
 from stream_processors.decoding.batches import Fetched
 from stream_processors.log_ends import end_offset
 from stream_processors.runner.batch_consumer import PlainConsumer
@@ -26,10 +27,6 @@ from stream_processors.topics import TopicState
 
 RAW_KINDS = ("events", "labels", "switches", "evidence", "examples", "models")
 """What verification, retraining and migration read. Alerts, requests and remarks are kept in Kafka for ever."""
-
-WAIT_MS = 500
-FEW = 5_000  # records of a round; after one with fewer the next waits, since a round costs more than the records that trickle in
-PAUSE_SECONDS = 0.25
 
 
 def raw_kinds(feed: Feed) -> list[str]:
@@ -86,7 +83,7 @@ class RawArchiver:
                 if not passed and all(self._next[at] >= end for at, end in self._ends.items()) and idle():
                     break
                 if sum(fetched.batch.n for _, fetched in passed) < FEW:
-                    await _pause(stopping)
+                    await pause(stopping)
         finally:
             await stopped(consumer)
         for cuts in self._cuts.values():
@@ -132,10 +129,3 @@ class RawArchiver:
 def raw_logs(feeds: Sequence[Feed], chosen: Sequence[str] | None) -> dict[str, tuple[Feed, str]]:
     """(feed, kind) by topic of what is to be archived as it stands: what the definitions name, or the kinds chosen."""
     return {topic_name(feed, kind): (feed, kind) for feed in feeds for kind in (raw_kinds(feed) if chosen is None else chosen)}
-
-
-async def _pause(stopping: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stopping.wait(), PAUSE_SECONDS)
-    except TimeoutError:
-        return

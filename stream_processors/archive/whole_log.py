@@ -16,7 +16,7 @@ from contracts.topics import topic_name
 from feature_store.history_files import HistoryFiles
 from stream_processors.archive.archived_log import ArchivedLog
 from stream_processors.archive.raw_archiver import RAW_KINDS
-from stream_processors.decoding.batches import Fetched
+from stream_processors.decoding.batches import Fetched, keys_and_values
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import Models
 from stream_processors.runner.batch_consumer import PlainConsumer
@@ -110,19 +110,8 @@ class WholeLog:
 
 def archived_records(batch: RawBatch) -> Iterator[ArchivedRecord]:
     """The records of a batch one by one."""
-    keys, values = batch.keys.tobytes(), batch.values.tobytes()
-    key_at = value_at = 0
-    rows = zip(
-        batch.offset.tolist(),
-        batch.key_end.tolist(),
-        batch.key_null.tolist(),
-        batch.value_end.tolist(),
-        batch.value_null.tolist(),
-        strict=True,
-    )
-    for offset, key_end, no_key, value_end, no_value in rows:
-        yield ArchivedRecord(offset, None if no_key else keys[key_at:key_end], None if no_value else values[value_at:value_end])
-        key_at, value_at = key_end, value_end
+    for offset, (key, value) in zip(batch.offset.tolist(), keys_and_values(batch), strict=True):
+        yield ArchivedRecord(offset, key, value)
 
 
 async def whole_switches(feed: Feed, kafka: KafkaSettings, archive: FeedArchive) -> list[Recorded]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +50,16 @@ def plain_batch(records: Sequence[Any]) -> RawBatch:
     """Consecutive records of one partition as aiokafka makes them, times in ms: negative, and None in old formats, where there is none."""
     times = [-1 if r.timestamp is None or r.timestamp < 0 else min(r.timestamp, GREATEST_MS) * 1000 for r in records]
     return raw_batch([r.offset for r in records], times, [r.key for r in records], [r.value for r in records])
+
+
+def keys_and_values(batch: RawBatch) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """Each record's key and value, None where it has none."""
+    keys, values = batch.keys.tobytes(), batch.values.tobytes()
+    key_at = value_at = 0
+    columns = (batch.key_end.tolist(), batch.key_null.tolist(), batch.value_end.tolist(), batch.value_null.tolist())
+    for key_end, no_key, value_end, no_value in zip(*columns, strict=True):
+        yield None if no_key else keys[key_at:key_end], None if no_value else values[value_at:value_end]
+        key_at, value_at = key_end, value_end
 
 
 def plain_fetched(batch: RawBatch) -> Fetched:

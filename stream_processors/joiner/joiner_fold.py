@@ -20,6 +20,7 @@ from contracts.outcomes import MAX_ORIGINAL_BYTES, LabelReason
 from contracts.records import DeadLetter, Example, Remark
 from contracts.topics import topic_name
 from stream_processors.archive.score_decoding import ScoreRecord
+from stream_processors.decoding.batches import keys_and_values
 from stream_processors.joiner.joiner import Joined, Joiner, LabelRecord, Refused, Remarked, Settled, Step
 from stream_processors.joiner.labels import score_name, value_numbers, value_of_numbers
 from stream_processors.joiner.recorded import Recorded, RecordedExample
@@ -221,19 +222,10 @@ def _id_of_remark(value: bytes) -> str:
 
 def label_records(batch: RawBatch) -> list[LabelRecord]:
     """The records of a batch one by one."""
-    keys, values = _pieces(batch.keys.tobytes(), batch.key_end.tolist()), _pieces(batch.values.tobytes(), batch.value_end.tolist())
-    return [
-        LabelRecord(offset, time, None if no_key else key, None if no_value else value)
-        for offset, time, key, no_key, value, no_value in zip(
-            batch.offset.tolist(), batch.kafka_time.tolist(), keys, batch.key_null, values, batch.value_null, strict=True
-        )
-    ]
+    rows = zip(batch.offset.tolist(), batch.kafka_time.tolist(), keys_and_values(batch), strict=True)
+    return [LabelRecord(offset, time, key, value) for offset, time, (key, value) in rows]
 
 
 def labels_place(partition: int) -> str:
     """What ids and the store's keys of a partition of labels bear."""
     return f"labels-{partition}"
-
-
-def _pieces(data: bytes, ends: list[int]) -> list[bytes]:
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -156,7 +156,7 @@ class Migration:
         """Becomes the owner, folds up to the old owner's last checkpoint, and puts the new state in its place."""
         place = beside.place
         if await has_transactions(self._kafka):  # fences the owner before, which then lets go
-            producer = transactional_producer(self._kafka, f"streamgauge-{place.topic}-{place.partition}")
+            producer = transactional_producer(self._kafka, place.transactional_id)
             await producer.start()
             await producer.stop()
         topic = topic_name(place.feed, "switches")

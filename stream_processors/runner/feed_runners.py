@@ -94,19 +94,19 @@ class FeedRunners:
         Places share output partitions: of several that a worker takes one after the other, the first would wait for the end
         of a transaction that only the start of another's producer ends.
         """
-        name = _transactional_id(Place(self.feed, log, partition))
+        name = Place(self.feed, log, partition).transactional_id
         if self._transactions and name not in self._fencing:
             self._fencing[name] = await self._started(name)
 
     async def forget_fenced(self) -> None:
         """What was fenced is not to be taken after all."""
-        while self._fencing:
-            await stopped(self._fencing.popitem()[1])
+        fenced, self._fencing = self._fencing, {}
+        await asyncio.gather(*(stopped(producer) for producer in fenced.values()))
 
     async def _publisher(self, place: Place) -> Publisher:
         if not self._transactions:
             return Publisher(self._producer, transactional=False)
-        name = _transactional_id(place)
+        name = place.transactional_id
         return Publisher(self._fencing.pop(name, None) or await self._started(name), transactional=True)
 
     async def _started(self, name: str) -> AIOKafkaProducer:
@@ -122,7 +122,3 @@ class FeedRunners:
         at = TopicPartition(place.topic, place.partition)
         start = (await self._tail.beginning_offsets([at]))[at]
         return LogBounds(start, await end_offset(self._tail, at), self._topic_ids.get(place.topic))
-
-
-def _transactional_id(place: Place) -> str:
-    return f"streamgauge-{place.topic}-{place.partition}"

@@ -322,9 +322,8 @@ class FoldService(mode.Service):
 
     async def _fence_due(self) -> None:
         """Ends what owners before have left open of all places that are to be taken."""
-        for place in self._untaken.due(time.monotonic()):
-            runners, name = self._logs[place.topic]
-            await runners.fence(name, place.partition)
+        due = [(*self._logs[place.topic], place.partition) for place in self._untaken.due(time.monotonic())]
+        await asyncio.gather(*(runners.fence(name, partition) for runners, name, partition in due))
 
     async def _take(self, place: TopicPartition) -> None:
         """Takes a place and reads on from where its state stands."""
@@ -362,8 +361,7 @@ class FoldService(mode.Service):
         self._turn += 1
         async with self._locked():
             self._untaken.clear()
-            for feed_runners, _ in self._logs.values():
-                await feed_runners.forget_fenced()
+            await asyncio.gather(*(runners.forget_fenced() for runners in {runners for runners, _ in self._logs.values()}))
             await self._give_up([place for place in places if place in self.runners])
 
     async def _give_up(self, places: list[TopicPartition]) -> None:

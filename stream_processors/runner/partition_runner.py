@@ -23,7 +23,7 @@ from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
-from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, model_switches, state_begins
+from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, model_switches
 
 WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
@@ -68,7 +68,6 @@ class PartitionRunner:
         self._placed = Placed()
         self._published: dict[str, Published] = {}  # by output kind, until the fold has passed it
         self._withhold_to = 0  # older values than this offset's were read already, from a store that has been emptied since
-        self._withheld = False
         self._topic_id: str | None = None
 
     async def take(self, bounds: LogBounds, tail: AIOKafkaConsumer) -> int:
@@ -168,14 +167,11 @@ class PartitionRunner:
         """Puts back the state of the generation, or begins it anew at its birth where the store lost it."""
         self.generation = generation.generation
         self.fold = self.place.new_fold(self.generation)
-        born = state_begins(generation)
-        if checkpoint is None or checkpoint.manifest.generation != self.generation:
-            self.progress = Progress(born, born)
-            return
-        manifest = checkpoint.manifest
-        self.fold.restore(checkpoint.chunks)
-        kept = {name: manifest.counters[name] for name in ("read", "control", "gaps")}
-        self.progress = Progress(born, manifest.offset, **kept)
+        if checkpoint is not None and checkpoint.manifest.generation != self.generation:
+            checkpoint = None
+        if checkpoint is not None:
+            self.fold.restore(checkpoint.chunks)
+        self.progress = Progress.of(generation, checkpoint.manifest if checkpoint else None)
 
     async def _schedule_models(self, recorded: list[Recorded]) -> None:
         """Puts what owners before this one have recorded of models where they recorded it."""
@@ -221,7 +217,10 @@ class PartitionRunner:
             self._withhold_to = int(stored.manifest.extra.get(WITHHOLD_TO, 0))
         else:
             self._withhold_to = max((ids.last + 1 for ids in self._published.values()), default=0)
-        self._withheld = self.progress.next_offset < self._withhold_to
+
+    @property
+    def _withheld(self) -> bool:
+        return self.progress.next_offset < self._withhold_to
 
     async def _serve_everything(self) -> None:
         """Values are absolute, so writing them again changes nothing; none while they are withheld."""
@@ -269,10 +268,10 @@ class PartitionRunner:
             outputs = self.fold.fold(batch)
         else:
             outputs = await asyncio.get_running_loop().run_in_executor(None, self.fold.fold, batch)
+        withheld = self._withheld
         self.progress.advance(fetched)
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
-        withheld, self._withheld = self._withheld, self._withheld and self.progress.next_offset < self._withhold_to
         await _both(self._publisher.publish(records), self._serve_everything() if withheld else self._serve(outputs))
         self._forget_passed()
         return outputs

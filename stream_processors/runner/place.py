@@ -33,6 +33,11 @@ class Place(NamedTuple):
         return str(self.partition) if self.log == "events" else self.log
 
     @property
+    def transactional_id(self) -> str:
+        """Of its owner's producer; whoever starts one shuts out the owner before."""
+        return f"streamgauge-{self.topic}-{self.partition}"
+
+    @property
     def outputs(self) -> dict[str, tuple[str, int]]:
         """Output kind -> (topic, partition) where this fold is the reason of records."""
         if self.log == "events":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contracts.records import Switch
+from feature_store.checkpoint import Manifest
 from stream_processors.decoding.batches import Fetched
 
 
@@ -17,6 +19,14 @@ class Progress:
         self.read = read
         self.control = control
         self.gaps = gaps
+
+    @classmethod
+    def of(cls, generation: Switch, manifest: Manifest | None) -> Progress:
+        """Of a generation's checkpoint; without one, of its birth."""
+        born = generation.state_begins
+        if manifest is None:
+            return cls(born, born)
+        return cls(born, manifest.offset, **{name: manifest.counters[name] for name in ("read", "control", "gaps")})
 
     def advance(self, fetched: Fetched) -> None:
         """Notes what was passed.

@@ -91,11 +91,6 @@ def current_generation(records: list[Recorded], log: str, partition: int) -> Rec
     return max(found, key=lambda r: r.switch.generation, default=None)
 
 
-def state_begins(generation: Switch) -> int:
-    """The offset from which on a generation's state was folded: before `from_offset` where it was migrated."""
-    return generation.from_offset if generation.state_from is None else generation.state_from
-
-
 def model_switches(records: list[Recorded], log: str, partition: int, generation: int) -> list[Switch]:
     """What was put in place in one generation of a partition, in order: a new generation begins with nothing in place."""
     own = [r.switch for r in records if r.switch.kind == "model" and (r.switch.log, r.switch.partition) == (log, partition)]

@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.columns import Columns, RawBatch
+from contracts.columns import Columns, RawBatch, read_only
 from contracts.definition import Feed
 from contracts.outcomes import Outcome
 from feature_store.feature_plan import feature_names
@@ -132,7 +132,8 @@ class StreamFold(LogFold):
 
     def fold_rows(self, columns: Columns) -> kernel.RowOutputs:
         """Folds decoded records and returns what each row came to; evidence waits in the writer."""
-        n, columns = columns.n, _of_one_type(columns)
+        columns = columns._replace(offset=read_only(columns.offset), kafka_time=read_only(columns.kafka_time))  # files' can be written to
+        n = columns.n
         rows = kernel.new_row_outputs(n, self.plan, 1 if self._model is None else n)
         begin, step = 0, n if self._model is None else 1
         while begin < n:
@@ -257,11 +258,3 @@ class StreamFold(LogFold):
         self._group = group_scores_from_bytes(chunks)
         self._buffer = self._new_buffer()
         self._told = {}
-
-
-def _of_one_type(columns: Columns) -> Columns:
-    """Offsets and times that cannot be written, as of records: those of files are another type, for which the kernel is compiled anew."""
-    views = columns.offset.view(), columns.kafka_time.view()
-    for view in views:
-        view.flags.writeable = False
-    return columns._replace(offset=views[0], kafka_time=views[1])

@@ -21,12 +21,11 @@ from feature_store.full_copies import FullCopies
 from feature_store.history_files import HistoryFiles, ScoreFile
 from feature_store.partition_reader import PartitionReader
 from stream_processors.archive.whole_log import FeedArchive, WholeLog, open_archive, whole_models, whole_switches
-from stream_processors.log_fold import LogFold
 from stream_processors.models_log import Models
 from stream_processors.runner.clients import batch_consumer, free_consumer
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
-from stream_processors.runner.switch_log import Recorded, current_generation, model_switches, state_begins
+from stream_processors.runner.switch_log import Recorded, current_generation, model_switches
 from stream_processors.verification.history_comparison import HistoryComparison, HistoryReport
 from stream_processors.verification.label_verification import LabelVerification
 from stream_processors.verification.log_reader import partition_count
@@ -120,7 +119,9 @@ class _Verifier:
         log = WholeLog(self._archive.log(place.log, place.partition), self._source, place.topic, place.partition)
         generation, copy, checkpoint = await self._range(place, log)
         fold = place.new_fold(generation.generation)
-        progress = _begun(fold, generation, copy)
+        if copy is not None:
+            fold.restore(copy.chunks)
+        progress = Progress.of(generation, copy.manifest if copy else None)
         for switch in model_switches(self._recorded, place.topic, place.partition, generation.generation):
             fold.place_models(switch.from_offset, self._models.placement_of(switch))
         start, read, end = progress.next_offset, progress.read, checkpoint.manifest.offset
@@ -174,7 +175,7 @@ class _Verifier:
         """What to fold again. Where the log lacks the birth, from the oldest copy: more is checked than from the newest."""
         name = f"{place.topic}/{place.partition}"
         generation, checkpoint = await self._generation(place)
-        first, born = await log.first(), state_begins(generation)
+        first, born = await log.first(), generation.state_begins
         if first <= born:
             return Range(generation, None, checkpoint)
         copies = FullCopies(self._history.url, self._feed.name, generation)
@@ -198,13 +199,3 @@ class _Verifier:
         if found.switch.fold_version != place.new_fold(0).version:
             raise NotCheckable(f"{name}: was folded by version {found.switch.fold_version} of the fold; verify compares within one version")
         return found.switch, checkpoint
-
-
-def _begun(fold: LogFold, generation: Switch, copy: Checkpoint | None) -> Progress:
-    """Puts the fold where it begins, and says where that is."""
-    born = state_begins(generation)
-    if copy is None:
-        return Progress(born, born)
-    fold.restore(copy.chunks)
-    kept = {name: copy.manifest.counters[name] for name in ("read", "control", "gaps")}
-    return Progress(born, copy.manifest.offset, **kept)

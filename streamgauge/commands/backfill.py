@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,10 @@ from streamgauge.commands.options import (
     say,
     time_option,
 )
+from streamgauge.commands.place_progress import place_progress, shown_on
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    pass
 
 
 @click.command("backfill")
@@ -76,7 +76,7 @@ def _load(
     if load.is_loaded:
         click.echo(f"{feed.name}: these {load.rows:,} rows stand in revision {load.revision} already")
         return
-    with _progress() as progress:
+    with place_progress() as progress:
         task = progress.add_task(f"backfill {feed.name}", total=load.rows)
         done = load.run(lambda rows, total: progress.update(task, completed=rows, total=total))
     if done.folded_now < done.rows:
@@ -92,8 +92,8 @@ def _late(plant: Path, feed_name: str | None, kafka: str | None, url: str) -> No
     feeds, servers = resolve_feeds(plant, feed_name), resolve_servers(kafka)
     wait_for_kafka(servers.kafka, say=say)
     for feed in feeds:
-        with _progress() as progress:
-            report = asyncio.run(backfill_late(feed, servers.kafka, url, _shown_on(progress)))
+        with place_progress() as progress:
+            report = asyncio.run(backfill_late(feed, servers.kafka, url, shown_on(progress)))
         left = (
             f"; left out: {report.older:,} of generations that are over, {report.gone:,} that are gone"
             if report.older + report.gone
@@ -103,23 +103,3 @@ def _late(plant: Path, feed_name: str | None, kafka: str | None, url: str) -> No
             click.echo(f"{feed.name}: {report.readings:,} late readings, nothing to write{left}")
         else:
             click.echo(f"{feed.name}: {report.readings:,} late readings gave {report.rows:,} rows of revision {report.revision}{left}")
-
-
-def _shown_on(progress: Progress) -> Callable[[str, int, int], None]:
-    tasks: dict[str, TaskID] = {}
-
-    def show(place: str, read: int, total: int) -> None:
-        if place not in tasks:
-            tasks[place] = progress.add_task(place, total=total)
-        progress.update(tasks[place], completed=read)
-
-    return show
-
-
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
-    )

@@ -19,11 +19,12 @@ from streamgauge.commands.options import (
     resolve_servers,
     say,
 )
+from streamgauge.commands.place_progress import shown_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
     from contracts.definition import Feed
     from producers.files import Source
@@ -115,14 +116,7 @@ def _fold_recorded(feed: Feed, kafka: str | None, url: str | None, out: Path) ->
     servers = resolve_servers(kafka)
     wait_for_kafka(servers.kafka, say=say)
     with _progress() as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(place: str, read: int, total: int) -> None:
-            if place not in tasks:
-                tasks[place] = bar.add_task(f"read {place}", total=total)
-            bar.update(tasks[place], completed=read)
-
-        found = read_recorded(feed, servers.kafka, resolve_history(url), tell)
+        found = read_recorded(feed, servers.kafka, resolve_history(url), shown_on(bar, "read {}"))
         folded = bar.add_task("fold rows", total=found.history.columns.n)
         advance = partial(bar.advance, folded)
         tested = run_backtest(feed, found.history, found.partitions, advance, found.partition)

@@ -19,6 +19,7 @@ from streamgauge.commands.options import (
     resolve_servers,
     say,
 )
+from streamgauge.commands.place_progress import place_progress, shown_on
 
 if TYPE_CHECKING:
     from contracts.definition import Feed
@@ -58,24 +59,13 @@ def command(
 
 
 async def _migrate(old: Feed, new: Feed, servers: Servers, history: str, cut_over: bool) -> MigrationReport:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
     from feature_store.redis_connection import async_client
     from stream_processors.migration.migration import Migration
 
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
-    tasks: dict[str, TaskID] = {}
-
-    def tell(place: str, done: int, total: int) -> None:
-        if place not in tasks:
-            tasks[place] = bar.add_task(place, total=total)
-        bar.update(tasks[place], completed=done, total=total)
-
     redis = await async_client(servers.redis)
     try:
-        with bar:
-            return await Migration(old, new, servers.kafka, redis, history, tell).run(cut_over)
+        with place_progress() as bar:
+            return await Migration(old, new, servers.kafka, redis, history, shown_on(bar)).run(cut_over)
     finally:
         await redis.aclose()
 

@@ -21,6 +21,7 @@ from streamgauge.commands.options import (
     resolve_servers,
     say,
 )
+from streamgauge.commands.place_progress import place_progress, shown_on
 
 if TYPE_CHECKING:
     from contracts.definition import Feed
@@ -68,20 +69,10 @@ def overall(reports: list[FeedReport]) -> str:
 
 async def verify_feeds(feeds: list[Feed], servers: Servers, history: str, labels: bool = False) -> list[FeedReport]:
     """Verifies feeds, with `labels` also what these came to, and their files at `history`, with a progress bar on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from stream_processors.verification.on_cores import verify_on_cores
 
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
-    tasks = {}
-
-    def tell(place: str, done: int, total: int) -> None:
-        if place not in tasks:
-            tasks[place] = bar.add_task(place, total=total)
-        bar.update(tasks[place], completed=done)
-
-    with bar:
+    with place_progress() as bar:
+        tell = shown_on(bar)
         return [await verify_on_cores(feed, servers, history, tell, labels) for feed in feeds]
 
 
