@@ -10,12 +10,15 @@ from contracts.definition import Category, Feed, Number, Regression
 def warm_up() -> None:
     """Compiles what a worker, a backtest and a verification run."""
     from stream_processors.decoding.batches import raw_batch
+    from stream_processors.record_sources import source_of, sources_of
     from stream_processors.runner.batch_consumer import batch_consumer_class
     from stream_processors.runner.encoded_batch import encodes
     from stream_processors.stream_fold.fold import StreamFold
 
     batch_consumer_class()
     encodes()
+    sources_of(raw_batch([0], [-1], [None], [b"{}"]), "warm/1/0/")
+    source_of(b"{}", "warm/1/0/")
     feed = Feed("warm", entity="e", time="t", fields=[Number("x"), Number("y"), Category("c")], target=Regression("z"))
     fold = StreamFold(feed, 0, 1)
     values: list[bytes | None] = [

@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from stream_processors.decoding.batches import keys_and_values
 from stream_processors.joiner.joiner_fold import JoinerFold
 from stream_processors.joiner.score_follower import ScoreFollower
 from stream_processors.joiner.score_index import Heard
 from stream_processors.joiner.waiting import LIMIT
 from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import Outputs
+from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
-from stream_processors.verification.log_reader import read_portions
+from stream_processors.verification.log_reader import read_batches
 
 EVENTS = 2_000  # joined at once: an interval of hours has more, and its vectors need not all be in memory together
 
@@ -48,7 +50,7 @@ class JoinerRunner(PartitionRunner):
         """Whether so many labels wait that no more should be read."""
         return self.joiner.waiting >= LIMIT
 
-    async def take(self, bounds: LogBounds, tail: AIOKafkaConsumer) -> int:
+    async def take(self, bounds: LogBounds, tail: PlainConsumer) -> int:
         """As every place; and the newest scores are read before the first label."""
         position = await super().take(bounds, tail)
         await self._follower.start(self._heard.append)
@@ -81,7 +83,7 @@ class JoinerRunner(PartitionRunner):
     async def _publish(self, outputs: Outputs) -> None:
         await self._publisher.publish({self.place.outputs[kind][0]: items for kind, items in outputs.records.items()})
 
-    async def _find_published(self, tail: AIOKafkaConsumer) -> None:
+    async def _find_published(self, tail: PlainConsumer) -> None:
         """What stands there already is told to the fold, by content: labels may end in another order this time."""
         found: dict[str, list[bytes]] = {}
         for kind, (topic, partition) in self.place.outputs.items():
@@ -89,8 +91,9 @@ class JoinerRunner(PartitionRunner):
             end = await end_offset(tail, at)
             start = max(self._publisher.ends.get((topic, partition), 0), (await tail.beginning_offsets([at]))[at])
             found[kind] = []
-            async for records in read_portions(tail, topic, partition, start, end):
-                found[kind] += [record.value for record in records if self.joiner.prefix.encode() in (record.value or b"")]
+            async for fetched in read_batches(tail, topic, partition, start, end):
+                values = (value or b"" for _, value in keys_and_values(fetched.batch))
+                found[kind] += [value for value in values if self.joiner.prefix.encode() in value]
             self._tails[topic, partition] = start
             self._publisher.ends[topic, partition] = end
         self.joiner.recall(found["examples"], found["dead-letters"], found["remarks"], self.progress.next_offset)

@@ -17,7 +17,7 @@ from stream_processors.joiner.joiner_runner import JoinerRunner
 from stream_processors.joiner.score_follower import ScoreFollower
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import ModelsLog
-from stream_processors.runner.clients import free_consumer, stopped, transactional_producer
+from stream_processors.runner.clients import batch_consumer, free_consumer, stopped, transactional_producer
 from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
 from stream_processors.runner.place import Place
 from stream_processors.runner.publisher import Publisher
@@ -48,7 +48,7 @@ class FeedRunners:
         self._outage = outage  # of Redis, which is then waited for
         self._fencing: dict[str, AIOKafkaProducer] = {}  # started for places that are to be taken
         self._switch_reader = free_consumer(settings)
-        self._tail = free_consumer(settings)
+        self._tail = batch_consumer(settings)
         self._scores = ScoreFollower(feed, settings) if feed.target is not None else None
         self._switches = SwitchLog(topic_name(feed, "switches"), producer, self._switch_reader)
         self._models_reader = free_consumer(settings) if feed.target is not None else None

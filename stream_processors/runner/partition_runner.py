@@ -8,8 +8,6 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer
-
 from contracts.errors import Fenced, StateError
 from contracts.records import Rollout, Switch
 from feature_store.checkpoint import Checkpoint, Manifest
@@ -18,6 +16,7 @@ from feature_store.partition_store import PartitionStore, Taken
 from stream_processors.decoding.batches import Fetched
 from stream_processors.log_fold import LogFold, Outputs, OutRecord, joined
 from stream_processors.models_log import ModelsLog
+from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.copying import Copying
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
@@ -70,7 +69,7 @@ class PartitionRunner:
         self._withhold_to = 0  # older values than this offset's were read already, from a store that has been emptied since
         self._topic_id: str | None = None
 
-    async def take(self, bounds: LogBounds, tail: AIOKafkaConsumer) -> int:
+    async def take(self, bounds: LogBounds, tail: PlainConsumer) -> int:
         """Becomes the owner, puts back the state, and returns the offset to read from (semantics.md, section 5)."""
         place = self.place
         self.epoch = await self._switches.append(Switch(kind="taken", log=place.topic, partition=place.partition, owner=self._owner))
@@ -232,7 +231,7 @@ class PartitionRunner:
         if everything.created:
             await self._store.serve_directory(self.generation, everything.created)
 
-    async def _find_published(self, tail: AIOKafkaConsumer) -> None:
+    async def _find_published(self, tail: PlainConsumer) -> None:
         """Finds which outputs from here on stand on their topics already; of a generation just begun there are none."""
         prefix = self.place.id_prefix(self.generation)
         for kind, at in self.place.outputs.items():

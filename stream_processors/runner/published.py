@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Sequence
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from contracts.columns import I64
-from contracts.errors import ServerUnavailable
-from contracts.ids import parse_id
 from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import OutRecord
-
-READ_TIMEOUT = 60.0  # seconds; a transaction left open holds read-committed readers until the broker ends it
-
-
-_ID = re.compile(rb'\{(?:"kind":"[a-z]+",)?"id":"([^"]*)"')  # where several kinds share a topic, the kind stands first
+from stream_processors.record_columns import RecordColumns
+from stream_processors.record_sources import sources_of
+from stream_processors.runner.batch_consumer import PlainConsumer
+from stream_processors.verification.log_reader import read_batches
 
 
 class Published:
@@ -49,11 +44,17 @@ class Published:
             return items
         first = np.searchsorted(self._offsets, items[0].offset, "left")
         last = np.searchsorted(self._offsets, items[-1].offset, "right")
-        there = set(zip(self._offsets[first:last].tolist(), self._numbers[first:last].tolist(), strict=True))
-        return [item for item in items if (item.offset, item.n) not in there]
+        offsets, numbers = self._offsets[first:last], self._numbers[first:last]
+        if isinstance(items, RecordColumns):
+            there = np.isin(items.offset, offsets[numbers == 0])
+            if there.all():  # as nearly always amid a fold from far back: then no object a record is made
+                return []
+            return [item for item, known in zip(items, there.tolist(), strict=True) if not known]
+        ids = set(zip(offsets.tolist(), numbers.tolist(), strict=True))
+        return [item for item in items if (item.offset, item.n) not in ids]
 
 
-async def find_published(consumer: AIOKafkaConsumer, topic: str, partition: int, start: int, prefix: str, first: int) -> Published:
+async def find_published(consumer: PlainConsumer, topic: str, partition: int, start: int, prefix: str, first: int) -> Published:
     """Every record from position `start` to the end whose id begins with `prefix` and whose source offset is ≥ `first`.
 
     `consumer` belongs to no group and reads committed records only.
@@ -64,44 +65,9 @@ async def find_published(consumer: AIOKafkaConsumer, topic: str, partition: int,
     place = TopicPartition(topic, partition)
     end = await end_offset(consumer, place)
     start = max(start, (await consumer.beginning_offsets([place]))[place])
-    found: list[I64] = [np.zeros((0, 2), np.int64)]
-    position = start
-    if position < end:
-        consumer.assign([place])
-        consumer.seek(place, position)
-    loop = asyncio.get_running_loop()
-    moved = loop.time()
-    while position < end:
-        for records in (await consumer.getmany(place, timeout_ms=200, max_records=10_000)).values():
-            ids = [at for record in records if (at := source_of(record.value, prefix)) and at[0] >= first]
-            found.append(np.array(ids, np.int64).reshape(-1, 2))
-        if (now := await consumer.position(place)) > position:
-            position, moved = now, loop.time()
-        if loop.time() - moved > READ_TIMEOUT:
-            raise ServerUnavailable(f"{topic} partition {partition}: no record from offset {position} on within {READ_TIMEOUT:.0f} s")
-    ids_found = np.concatenate(found)
-    return Published(start, end, ids_found[:, 0], ids_found[:, 1])
-
-
-def source_of(value: bytes | None, prefix: str) -> tuple[int, int] | None:
-    """(source offset, n) of an output of the fold; None for other records and for observations of the owner's timer."""
-    found = _ID.match(value) if value is not None else None
-    name = found[1].decode(errors="replace") if found else ""
-    if not name.startswith(prefix):
-        return None
-    try:
-        _, _, _, offset, kind, n = parse_id(name)
-    except ValueError:
-        return None  # a stranger's
-    return None if kind == "idle" else (offset, n)
-
-
-def is_of_generation_before(value: bytes | None, prefix: str) -> bool:
-    """Whether a record is an output of the place whose ids begin with `prefix`, of a lower generation."""
-    found = _ID.match(value) if value is not None else None
-    try:
-        feed, generation, place, *_ = parse_id(found[1].decode()) if found else ("", 0, "")
-    except (ValueError, UnicodeDecodeError):
-        return False
-    own_feed, own_generation, own_place, _ = prefix.split("/")
-    return (feed, place) == (own_feed, own_place) and generation < int(own_generation)
+    found = [np.zeros((0, 2), np.int64)]
+    async for fetched in read_batches(consumer, topic, partition, start, end):
+        ids = sources_of(fetched.batch, prefix)
+        found.append(ids[ids[:, 0] >= first])
+    all_ids = np.concatenate(found)
+    return Published(start, end, all_ids[:, 0], all_ids[:, 1])

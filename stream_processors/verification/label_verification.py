@@ -22,9 +22,9 @@ from stream_processors.joiner.labels import read_label, score_name
 from stream_processors.joiner.told import EventName
 from stream_processors.joiner.waiting import waiting_label
 from stream_processors.log_ends import end_offset
+from stream_processors.record_sources import is_of_generation_before, source_of
 from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.place import Place
-from stream_processors.runner.published import is_of_generation_before, source_of
 from stream_processors.runner.switch_log import Recorded
 from stream_processors.verification.label_audit import FoundExample, LabelAudit, ToldLabel
 from stream_processors.verification.label_scores import LabelScores

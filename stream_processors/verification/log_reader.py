@@ -16,9 +16,9 @@ from contracts.topics import events_topic, topic_name
 from stream_processors.decoding.batches import Fetched, raw_batch
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import Models
+from stream_processors.record_sources import source_of
 from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.clients import free_consumer, stopped
-from stream_processors.runner.published import source_of
 from stream_processors.runner.switch_log import Recorded, decoded_switch, valid_switches
 from stream_processors.topics import describe_topics
 from stream_processors.verification.comparison import Published

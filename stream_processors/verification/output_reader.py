@@ -12,8 +12,8 @@ from stream_processors.archive.archived_log import ArchivedLog
 from stream_processors.archive.whole_log import WholeLog
 from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import OutRecord
+from stream_processors.record_sources import is_of_generation_before
 from stream_processors.runner.clients import free_consumer
-from stream_processors.runner.published import is_of_generation_before
 from stream_processors.verification.comparison import Comparison
 from stream_processors.verification.log_reader import as_published
 

@@ -46,6 +46,7 @@ class Report:
                 "event_to_served": percentiles(served_latencies(outcome.seen, outcome.handed_over)),
                 "event_to_alert": percentiles(alert_latencies(outcome.alerts["pumps"], outcome.handed_over)),
             },
+            "faults": outcome.faults._asdict(),
             "events_per_second": round(outcome.live_events / outcome.live_seconds, 1),
             "verify": outcome.verdict,
             "learning": learning_report(outcome.feed, outcome.learning, outcome.simulation.plan.planted, outcome.live_start),
@@ -119,6 +120,13 @@ class Report:
         console.print(
             f"live {report['events_per_second']:,} events/s · event to served {served['p50']} ms (p99 {served['p99']}) · "
             f"event to alert {alert['p50']} ms (p99 {alert['p99']})",
+            highlight=False,
+        )
+        faults = report["faults"]
+        again = "not before the end" if faults["recovery_s"] is None else f"after {faults['recovery_s']} s"
+        console.print(
+            f"broken on purpose: {faults['kills']} worker killed, Redis emptied {faults['flushes']} time; served again {again}, which the "
+            "99th percentiles above hold",
             highlight=False,
         )
         learning = report["learning"]

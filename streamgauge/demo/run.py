@@ -1,4 +1,7 @@
-"""Runs the demo: local stack, worker, archiver, alert consumer; history at full speed, then live with planted faults."""
+"""Runs the demo: local stack, workers, archiver, trainer, alert consumer; history at full speed, then live with planted faults.
+
+Halfway through the live part one worker is killed and the store is emptied (faults.py).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any, NamedTuple
 
 from contracts.definition import Feed
 from contracts.durations import DAY, HOUR
+from contracts.errors import StreamgaugeError
 from contracts.plant import load_plant
 from contracts.topics import events_topic, topic_name
 from producers.batch import Batch
@@ -27,6 +31,7 @@ from stream_processors.topics import ensure_topics
 from stream_processors.verification.log_reader import read_models, read_switches
 from streamgauge.demo import plant as demo_plant
 from streamgauge.demo.alert_consumer import AlertConsumer
+from streamgauge.demo.faults import Blow, Faults
 from streamgauge.demo.latency import PROBES, Moments
 from streamgauge.demo.learning import Learning
 from streamgauge.demo.water import water_records
@@ -40,6 +45,7 @@ HISTORY = 3 * DAY  # two seasons teach what is usual, the third leaves the fleet
 LABELLED_HISTORY = DAY  # before the live part: enough for a first model
 LIVE_EVENTS_PER_SECOND = 2_100  # a little above the promised 2,000, so that a slow second does not break the promise
 SHORTEST_LIVE = 26 * HOUR  # every fault with an hour behind it fits
+WORKERS = 2  # so that one can be killed while the other goes on; more would only share the same cores
 FOLD_SECONDS = 240.0  # to fold what has been sent; a worker that stands still must not hold the demo for ever
 
 Say = Callable[[str], None]
@@ -59,6 +65,7 @@ class Outcome(NamedTuple):
     live_seconds: float
     verdict: str
     learning: Learning
+    faults: Faults
     feed: Feed
 
 
@@ -77,6 +84,7 @@ class Demo:
         self._handed_over: Moments = {}
         self._sent = {self._pumps.name: 0, self._water.name: 0}
         self._labels = Labels(self._pumps)
+        self._workers: list[Child] = []
 
     def run(self) -> Outcome:
         """Everything from the first server to the last comparison; whatever was started has ended when it returns."""
@@ -95,10 +103,12 @@ class Demo:
         servers, directory = self._stack.servers, self._stack.directory
         for feed in (self._pumps, self._water):
             ensure_topics(feed, servers.kafka)
-        self._worker = command_child(["worker", str(PLANT), "--web-port", str(free_port())], servers, directory)
-        children += [self._worker, command_child(["archive", str(PLANT), "--to", self._history], servers, directory)]
-
+        self._children = children
+        for _ in range(WORKERS):
+            self._start_worker()
+        children.append(command_child(["archive", str(PLANT), "--to", self._history], servers, directory))
         children.append(command_child(["trainer", str(PLANT), "--runs", str(directory / "mlruns")], servers, directory))
+        self._blow = Blow(self._pumps, servers, [f"pump-{i:02d}" for i in range(PUMPS)])
         consumer = AlertConsumer([self._pumps, self._water], servers.kafka, self._incidents)
         with Sender(servers.kafka) as sender:
             self._send_history(sender)
@@ -128,8 +138,21 @@ class Demo:
             live_seconds,
             verdict,
             learning,
+            self._blow.cost(),
             self._pumps,
         )
+
+    def _start_worker(self) -> None:
+        servers, directory = self._stack.servers, self._stack.directory
+        arguments = ["worker", str(PLANT), "--web-port", str(free_port())]
+        self._workers.append(command_child(arguments, servers, directory, f"worker-{len(self._children)}"))
+        self._children.append(self._workers[-1])
+
+    def _break(self) -> None:
+        """Kills one of the workers and empties the store; starts another worker, as a supervisor would."""
+        self._say("a worker is killed with SIGKILL, and Redis is emptied…")
+        self._blow.fall(self._workers.pop(0))
+        self._start_worker()
 
     def _send_history(self, sender: Sender) -> None:
         self._say(f"sending {HISTORY // DAY} days of history at full speed…")
@@ -148,7 +171,7 @@ class Demo:
         pumps = paced(self.simulation.run(), speed, self._live_start, begin)
         before = self._sent[self._pumps.name]
         water = _portions(water_records(), begin, self._seconds)
-        looked = begin
+        looked, broken = begin, False
         self._say(f"live: {speed:,.0f} times faster than the wall, for {self._seconds} s…")
         for batch in pumps:
             now = time.monotonic_ns()
@@ -160,6 +183,9 @@ class Demo:
             self._say_labels(sender, *self._labels.due(int(batch.due[-1])))
             for portion in next(water):
                 self._send(sender, self._water, portion)
+            if not broken and time.monotonic() - begin > self._seconds / 2:
+                broken = True
+                self._break()
             if time.monotonic() - looked > 1.0:
                 looked = time.monotonic()
                 self._look(int(batch.due[-1]))
@@ -208,10 +234,9 @@ class Demo:
 
     def _look(self, event_time: int) -> None:
         self._stack.check()
-        if self._worker.poll() is not None:
-            from contracts.errors import StreamgaugeError
-
-            raise StreamgaugeError(f"the worker ended; its last words: {self._worker.log_tail()[-1500:]}")
+        for worker in self._workers:
+            if worker.poll() is not None:
+                raise StreamgaugeError(f"{worker.name} ended; its last words: {worker.log_tail()[-1500:]}")
         self._watch(asyncio.run(self._statuses()), event_time)
 
     async def _statuses(self) -> dict[str, dict[str, Any]]:
@@ -227,10 +252,9 @@ class Demo:
             joined = labels["read"] == self._labels.said and not labels["waiting"]
             if joined and all(status["totals"]["read"] == self._sent[name] for name, status in statuses.items()):
                 return statuses
-            if time.monotonic() > deadline or self._worker.poll() is not None:
-                from contracts.errors import StreamgaugeError
-
-                raise StreamgaugeError(f"the worker did not fold everything within {FOLD_SECONDS:.0f} s: {self._worker.log_tail()[-1500:]}")
+            if time.monotonic() > deadline or any(worker.poll() is not None for worker in self._workers):
+                said = "\n".join(f"{worker.name}: {worker.log_tail()[-1500:]}" for worker in self._workers)
+                raise StreamgaugeError(f"the workers did not fold everything within {FOLD_SECONDS:.0f} s\n{said}")
             time.sleep(0.5)
 
     def _verify(self) -> str:

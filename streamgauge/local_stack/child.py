@@ -82,6 +82,11 @@ class Child:
             self._guard.kill()  # the command dies with its guard
             return self._guard.wait()
 
+    def kill(self) -> None:
+        """End the command at once, as a crash would: SIGKILL to the guard, with which it dies."""
+        self._guard.kill()
+        self.stop()
+
     def log_tail(self) -> str:
         """The last lines of the log."""
         if not self.log_path.exists():
