@@ -14,11 +14,11 @@ river's rows grow without bound. Here there are LEVELS; a window that would need
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.elementary import log
+from contracts.kernel import kernel
 
 F64 = NDArray[np.float64]
 
@@ -39,13 +39,13 @@ ROW_WORDS = 1 + 2 * _PLACES
 WORDS = ROWS_AT + ROW_WORDS * LEVELS
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def reset_adwin(state: F64) -> None:
     """An empty window, and no change."""
     state[:] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def update_adwin(state: F64, value: float, time: int, delta: float = DELTA) -> bool:
     """Takes a value of event time `time` in and returns whether the window shows a change; NaN is passed over.
 
@@ -72,13 +72,13 @@ def update_adwin(state: F64, value: float, time: int, delta: float = DELTA) -> b
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _size(row: int) -> float:
     """Values that a bucket of a row sums."""
     return float(np.int64(1) << row)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _insert(state: F64, value: float) -> None:
     """Puts a bucket of one value into row 0, and merges from row to row what overflows."""
     state[ROWS] = max(state[ROWS], 1.0)
@@ -98,7 +98,7 @@ def _insert(state: F64, value: float) -> None:
         row += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _append(state: F64, row_at: int, total: float, variance: float) -> None:
     place = row_at + 1 + int(state[row_at])
     state[place] = total
@@ -106,7 +106,7 @@ def _append(state: F64, row_at: int, total: float, variance: float) -> None:
     state[row_at] += 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _remove(state: F64, row_at: int, k: int) -> None:
     """Takes the k oldest buckets out of a row."""
     count = int(state[row_at])
@@ -118,7 +118,7 @@ def _remove(state: F64, row_at: int, k: int) -> None:
     state[row_at] = float(count - k)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _merge(state: F64, row: int) -> None:
     """Makes one bucket of the next row out of the two oldest of this one (Babcock et al. 2003, section 2)."""
     row_at, size = ROWS_AT + row * ROW_WORDS, _size(row)
@@ -130,7 +130,7 @@ def _merge(state: F64, row: int) -> None:
     _remove(state, row_at, 2)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _drop_oldest(state: F64) -> None:
     """Takes the oldest bucket out of the window after a cut."""
     row = int(state[ROWS]) - 1
@@ -146,7 +146,7 @@ def _drop_oldest(state: F64) -> None:
         state[ROWS] -= 1.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _forget_oldest(state: F64) -> None:
     """Takes the oldest bucket out of a window that is full, and sums what is left anew.
 
@@ -170,7 +170,7 @@ def _forget_oldest(state: F64) -> None:
     state[VARIANCE] = variance
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _has_cut(state: F64, delta: float) -> bool:
     """Whether some cut between buckets, oldest first, parts means that differ by more than ε (paper, section 4.1)."""
     width = state[WIDTH]

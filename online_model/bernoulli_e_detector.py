@@ -7,9 +7,10 @@ bet is a likelihood ratio against an upper estimate of the share in the history:
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from contracts.kernel import kernel
 
 F64 = NDArray[np.float64]
 
@@ -25,21 +26,21 @@ _LEARNABLE = 10.0
 _MEMORY = 32768.0  # readings; older ones count half
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def reset(state: F64, at: int) -> None:
     """Nothing seen; the state is the words of `state` from `at` on."""
     state[at : at + WORDS] = 0.0
     state[at + M] = 1.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def usual_share(n: float, yes: float, floor: float) -> float:
     """Upper estimate of a share (Beta(½, 2½) prior, two standard errors), at least `floor`, below 1."""
     mean = (yes + 0.5) / (n + 3.0)
     return max(min(mean + 2.0 * np.sqrt(mean * (1.0 - mean) / (n + 4.0)), 0.5 * (1.0 + mean)), floor)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def bet(state: F64, at: int, yes: bool, time: int, offset: int, betting: bool) -> float:
     """Moves the evidence by one reading and returns M; with `betting` False it only learns."""
     k, floor, target = (AFTER_NO, _FIRST_FLOOR, _FIRST_BET) if state[at + BEFORE] == 0.0 else (AFTER_YES, _NEXT_FLOOR, _NEXT_BET)
@@ -62,7 +63,7 @@ def bet(state: F64, at: int, yes: bool, time: int, offset: int, betting: bool) -
     return state[at + M]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def usual_overall(state: F64, at: int) -> float:
     """Share of yes in the history."""
     return (state[at + AFTER_NO_YES] + state[at + AFTER_YES_YES]) / max(state[at + AFTER_NO] + state[at + AFTER_YES], 1.0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.kernel import kernel
 from online_model import adwin, e_detector, residuals, stuck
 from online_model import bernoulli_e_detector as bernoulli
 from online_model import cell_layout as layout
@@ -45,7 +45,7 @@ _FALLEN = 10.0  # a statistic that had passed the bar and is below this says tha
 _DRIFT, _ANOMALY, _STUCK, _MISSING, _RANGE = 0, 1, 2, 3, 4  # Source, as plain integers for kernels
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def decade(top: float, m: float) -> float:
     """The highest decade reported once `m` is seen, after `top`; `top` itself where there is nothing to say, 0 once fallen back."""
     height = int(top)
@@ -56,7 +56,7 @@ def decade(top: float, m: float) -> float:
     return 0.0 if height >= _LOWEST_DECADE and m < _FALLEN else top
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def report(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int) -> None:
     """Emits what each statistic of a cell has to say."""
     if plan.detecting:
@@ -81,7 +81,7 @@ def report(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuf
     report_shares(cell, plan, field, slot, buffer, index)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def report_shares(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int) -> None:
     """Emits what the shares of missing and of impossible values have to say; means are shares, of the history and since."""
     for source, base in ((_MISSING, layout.MISSING), (_RANGE, layout.RANGE)):
@@ -99,7 +99,7 @@ def report_shares(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evid
             numbers[CURRENT_MEAN] = part[bernoulli.RUN_YES] / max(part[bernoulli.RUN], 1.0)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _emit(
     cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int, source: int, m: float, since: float, offset: float
 ) -> int:
@@ -118,7 +118,7 @@ def _emit(
     return row
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _put_current(numbers: F64, state: F64, n: float, mean: float, m2: float) -> None:
     numbers[CURRENT_N] = n
     if n > 0.0:
@@ -126,7 +126,7 @@ def _put_current(numbers: F64, state: F64, n: float, mean: float, m2: float) -> 
         numbers[CURRENT_STD] = state[residuals.UNIT] * np.sqrt(max(m2, 0.0) / max(n - 1.0, 1.0))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def emit_drift(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int, source: int, m: float) -> None:
     """Emits that location or spread has changed, with the figures beside it."""
     detector = cell[layout.DETECTOR : layout.STUCK]
@@ -138,7 +138,7 @@ def emit_drift(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evidenc
     _put_adwin(numbers, cell, plan)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _emit_anomaly(cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int) -> None:
     detector = cell[layout.DETECTOR : layout.STUCK]
     m, since, offset = detector[e_detector.OUT_M], detector[e_detector.OUT_SINCE], detector[e_detector.OUT_SINCE_OFFSET]
@@ -153,7 +153,7 @@ def _emit_anomaly(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evid
     _put_adwin(numbers, cell, plan)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(allocates=True)
 def _put_distances(numbers: F64, cell: F64, plan: CellPlan) -> None:
     """KS and PSI of the newest prediction errors against those of the reference."""
     if not plan.sampling:
@@ -167,7 +167,7 @@ def _put_distances(numbers: F64, cell: F64, plan: CellPlan) -> None:
         numbers[PSI] = population_stability(reference, current)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _put_adwin(numbers: F64, cell: F64, plan: CellPlan) -> None:
     """The last change that ADWIN has found, if that was after the evidence left its ground: older ones are of something else."""
     if not plan.adwin_at:

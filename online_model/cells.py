@@ -7,10 +7,10 @@ improbably long: what is stuck is reported as stuck, and not as drift as well.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.kernel import kernel
 from online_model import adwin, e_detector, residuals, stuck
 from online_model import bernoulli_e_detector as bernoulli
 from online_model import cell_layout as layout
@@ -59,7 +59,7 @@ _MISSING_M, _MISSING_TOP = layout.MISSING + bernoulli.M, layout.MISSING + bernou
 _RANGE_M, _RANGE_TOP = layout.RANGE + bernoulli.M, layout.RANGE + bernoulli.TOP
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def reset_cells(F: F64, W: I64, slot: int, plan: CellPlan) -> None:
     """The cells of an entity just seen."""
     for i in range(plan.fields):
@@ -67,7 +67,7 @@ def reset_cells(F: F64, W: I64, slot: int, plan: CellPlan) -> None:
         reset_cell(F[slot, at : at + plan.cell_words], plan.adwin_at)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def reset_cell(cell: F64, adwin_at: int) -> None:
     """A cell that has seen nothing."""
     cell[:] = 0.0
@@ -78,7 +78,7 @@ def reset_cell(cell: F64, adwin_at: int) -> None:
     bernoulli.reset(cell, layout.RANGE)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _relearn(cell: F64, adwin_at: int) -> None:
     """Model, reference and samples begin anew; what has been reported stays, so that falling back is reported too."""
     top, out_top = cell[_TOP], cell[_OUT_TOP]
@@ -92,8 +92,7 @@ def _relearn(cell: F64, adwin_at: int) -> None:
         adwin.reset_adwin(cell[adwin_at:])
 
 
-# it allocates, so it needs what the loop that calls it does without (stream_fold/fold_kernel.py)
-@numba.njit(cache=True, nogil=True, _nrt=True)  # type: ignore[call-overload]
+@kernel()
 def update_cells(
     F: F64,
     W: I64,
@@ -104,6 +103,7 @@ def update_cells(
     numbers: F64,
     states: I8,
     in_order: bool,
+    x: F64,
     buffer: EvidenceBuffer,
     index: int,
 ) -> None:
@@ -113,10 +113,10 @@ def update_cells(
         time: event time in µs. offset: of the record. index: its row in the batch.
         numbers: (fields,) values; only read where `states` (fields,) is 0: present. 1 is missing, 2 impossible.
         in_order: False for a reading older than the entity's newest: detectors are order-dependent and skip it.
+        x: (residuals.TERMS,) room for regressors; what stands there does not matter.
     """
     if not in_order:
         return
-    x = np.zeros(residuals.TERMS)
     halves = F[slot].view(np.float32)
     if plan.detecting:
         residuals.season_terms(time, plan.season_us, x[3:])
@@ -145,7 +145,7 @@ def update_cells(
             new_normal(cell, plan.season_us, plan.adwin_at, time)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def update_cell(
     cell: F64,
     halves: F32,
@@ -185,7 +185,7 @@ def update_cell(
     _detect(cell, halves, at, season_us, sampling, adwin_at, time, offset, value, x)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _increase(cell: F64, value: float, time: int) -> float:
     """Increase of a counter per second since its value before; NaN at first, after a reset and at the same time."""
     before, since = cell[layout.COUNTER], cell[layout.COUNTER_TIME]
@@ -195,7 +195,7 @@ def _increase(cell: F64, value: float, time: int) -> float:
     return (value - before) * 1e6 / (float(time) - since)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _detect(
     cell: F64, halves: F32, at: int, season_us: int, sampling: bool, adwin_at: int, time: int, offset: int, value: float, x: F64
 ) -> None:
@@ -224,7 +224,7 @@ def _detect(
     residuals.advance(state, y, z, intervals)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _collect(cell: F64, state: F64, value: float, time: int) -> None:
     """One of the first values; they stand where the moments will."""
     if cell[layout.COLLECTED] == 0.0:
@@ -240,7 +240,7 @@ def _collect(cell: F64, state: F64, value: float, time: int) -> None:
         cell[layout.PHASE] = LEARNING
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _warm_up(
     cell: F64,
     halves: F32,
@@ -275,12 +275,12 @@ def _warm_up(
         residuals.learn(state, x, terms, y, z, 1.0, _memory(season_us, state), True)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _memory(season_us: int, state: F64) -> float:
     return min(max(_MEMORY, 7.0 * season_us / max(state[residuals.INTERVAL], 1.0)), _MOST_MEMORY)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _keep_learning(cell: F64, halves: F32, at: int, season_us: int, state: F64, y: float, z: float, x: F64, terms: int) -> None:
     """Follows slow change of season and level, but for what may be the beginning of something to report."""
     if z != z or cell[_OUT_M] >= e_detector.LEARNABLE or cell[_MEAN] >= e_detector.LEARNABLE:
@@ -297,7 +297,7 @@ def _keep_learning(cell: F64, halves: F32, at: int, season_us: int, state: F64, 
         e_detector.hold(detector, halves, at + _HISTOGRAM)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _bet(
     cell: F64, halves: F32, at: int, sampling: bool, adwin_at: int, time: int, offset: int, y: float, z: float, x: F64, terms: int
 ) -> None:
@@ -316,7 +316,7 @@ def _bet(
         cell[layout.NOW_EXPECTED] += (expected - cell[layout.NOW_EXPECTED]) / cell[layout.NOW_N]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _welford(cell: F64, at: int, y: float) -> None:
     """Takes a value into (n, mean, M2) from word `at` on (Welford 1962)."""
     cell[at] += 1.0
@@ -325,7 +325,7 @@ def _welford(cell: F64, at: int, y: float) -> None:
     cell[at + 2] += far * (y - cell[at + 1])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _keep_reference(cell: F64, halves: F32, at: int, season_us: int, sampling: bool, nth: float, z: float) -> None:
     """Keeps every STRIDE-th error; when the sample is full, every second of it, and twice the stride."""
     if not sampling or int(nth) % int(cell[layout.STRIDE]) != 0:
@@ -344,7 +344,7 @@ def _keep_reference(cell: F64, halves: F32, at: int, season_us: int, sampling: b
     cell[layout.KEPT] = float(kept + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _has_risen(cell: F64) -> bool:
     """Whether a statistic is, or has been reported, above the lowest bar: all that most readings need to ask."""
     return (
@@ -357,7 +357,7 @@ def _has_risen(cell: F64) -> bool:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def end_of_ground(cell: F64) -> None:
     """Samples of what is going on begin anew while nothing is; after reporting, so that an end still names what ended."""
     if cell[_PEAK] <= e_detector.GROUND:
@@ -368,7 +368,7 @@ def end_of_ground(cell: F64) -> None:
             cell[i] = 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def new_normal(cell: F64, season_us: int, adwin_at: int, time: int) -> None:
     """Learns the cell anew when evidence has stood high for a season and 1,000 readings: what lasts is no longer an incident."""
     if cell[_MEAN] < _STANDING and cell[_OUT_M] < _STANDING:

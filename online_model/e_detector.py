@@ -15,11 +15,11 @@ changed, the CUSUM form M = max(M, 1)·e, and any mean of such M, crosses A on a
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.elementary import log10
+from contracts.kernel import kernel
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -69,7 +69,7 @@ HELD = BINS + 1  # float32 from the histogram to the held one
 WORDS = HISTOGRAM + 2 * (BINS // 2 + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def reset_detector(state: F64) -> None:
     """No reference, no evidence."""
     state[:] = 0.0
@@ -78,7 +78,7 @@ def reset_detector(state: F64) -> None:
     state[OUT_M] = 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def bin_of(z: float) -> int:
     """Index of the bin of an error of `z` scales, 0 … BINS − 1."""
     a = abs(z)
@@ -89,7 +89,7 @@ def bin_of(z: float) -> int:
     return _SIDE + i if z >= 0.0 else _SIDE - i
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def lay_down(state: F64, halves: F32, at: int, z: float) -> None:
     """Takes an error into the reference; its histogram is the BINS float32 of `halves` (the row as such) from `at` on."""
     halves[at + bin_of(z)] += np.float32(1.0)
@@ -99,7 +99,7 @@ def lay_down(state: F64, halves: F32, at: int, z: float) -> None:
     take_batch(state, z)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def take_batch(state: F64, z: float) -> None:
     """Takes an error into the batch sums; older ones come to count half, so that what a young model left behind is forgotten."""
     if state[BATCHED] >= _BATCH_MEMORY:
@@ -131,7 +131,7 @@ def take_batch(state: F64, z: float) -> None:
         length *= 4
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def variance_ratio(state: F64, which: int) -> float:
     """Long-run variance of ψ (0) or ψ₂ (1) over that of independent errors: the largest of three batch lengths, at least 1.
 
@@ -151,7 +151,7 @@ def variance_ratio(state: F64, which: int) -> float:
     return ratio
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def freeze(state: F64, halves: F32, at: int) -> None:
     """The reference is complete: ranks, stakes and what is outlying follow from it, and betting may begin."""
     n = state[REFERENCE]
@@ -167,7 +167,7 @@ def freeze(state: F64, halves: F32, at: int) -> None:
     hold(state, halves, at)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def hold(state: F64, halves: F32, at: int) -> None:
     """From here on bets use the reference as it is now."""
     state[F_MEAN_HELD] = state[F_MEAN]
@@ -175,7 +175,7 @@ def hold(state: F64, halves: F32, at: int) -> None:
         halves[at + HELD + b] = halves[at + b]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def set_stakes(state: F64) -> None:
     """Stakes and damping for a reference of its present size and errors of their present dependence."""
     error = _REFERENCE_ERRORS / np.sqrt(state[REFERENCE])
@@ -188,7 +188,7 @@ def set_stakes(state: F64) -> None:
         state[FAIR_SLIGHT + i] = 1.0 / (1.0 + stake * error * std * np.sqrt(ratio) + 0.5 * stake * stake * std * std * (ratio - 1.0))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def follow(state: F64, halves: F32, at: int, z: float, weight: float, memory: float) -> None:
     """Moves the running reference by an error worth `weight` readings: each bin's x towards −1, 0 or 1 as z fell above, in or below it.
 
@@ -208,7 +208,7 @@ def follow(state: F64, halves: F32, at: int, z: float, weight: float, memory: fl
         halves[at + b] += gain
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _set_outlying(state: F64, halves: F32, at: int, n: float) -> None:
     """Bounds at bin edges, and the two factors of the bet, from the counts of the reference."""
     below = above = 0.0
@@ -234,7 +234,7 @@ def _set_outlying(state: F64, halves: F32, at: int, n: float) -> None:
     state[OUT_LOSE] = (1.0 - _OUTLYING_ODDS) / (1.0 - share)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _outward(edge: float) -> float:
     for i in range(_SIDE):
         if _EDGES[i] >= edge:
@@ -242,13 +242,13 @@ def _outward(edge: float) -> float:
     return edge
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def rank(halves: F32, at: int, z: float) -> float:
     """Mid-rank in the reference, 0 to 1, of an error of `z` scales, as the bets on change see it: ½ on average while nothing changes."""
     return 0.5 + 0.5 * float(halves[at + HELD + bin_of(z)])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset: int) -> float:
     """Evidence (mean of the bets' M) that location or spread has changed, after an error of `z` scales."""
     x = float(halves[at + HELD + bin_of(z)])
@@ -274,7 +274,7 @@ def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset:
     return mean
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def direction(state: F64) -> int:
     """Sign of the change of location; 0 where a change of spread is a hundred times as evident, for a shift widens |x| too."""
     up, down = max(state[0], state[2], state[4]), max(state[1], state[3], state[5])
@@ -283,7 +283,7 @@ def direction(state: F64) -> int:
     return 1 if up > down else -1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def bet_on_outlying(state: F64, z: float, time: int, offset: int) -> bool:
     """Moves the evidence OUT_M that outlying readings have come to be frequent; True when this one is outlying.
 
@@ -298,7 +298,7 @@ def bet_on_outlying(state: F64, z: float, time: int, offset: int) -> bool:
     return outlying
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def log_of(m: float) -> float:
     """Base-10 logarithm of a statistic, not below 0: at its ground a CUSUM counts as 1."""
     return log10(max(m, 1.0))

@@ -13,11 +13,11 @@ clipped in standardised units, errors are Winsorised before they teach (Huber 19
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.elementary import cos_turn, sin_turn
+from contracts.kernel import kernel
 
 F64 = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ _SCALE_MEMORY = 512.0
 _MEAN_ABS_TO_STD = 1.2533141373155003  # √(π/2): E|N(0, σ²)| = σ·√(2/π)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def season_terms(time: int, season_us: int, out: F64) -> None:
     """Puts sin and cos of the harmonics of the season at event time `time` (µs) into `out` (2·HARMONICS); no season: leaves it."""
     if season_us <= 0:
@@ -61,7 +61,7 @@ def season_terms(time: int, season_us: int, out: F64) -> None:
         a, b = a * c + b * s, b * c - a * s
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def reset_residual(state: F64) -> None:
     """An entity's field just seen, or one that is learnt anew: then a unit once found too small stays found so."""
     floor = state[UNIT_FLOOR]
@@ -70,18 +70,18 @@ def reset_residual(state: F64) -> None:
     state[UNIT_FLOOR] = floor
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _clip(x: float, bound: float) -> float:
     return min(max(x, -bound), bound)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def standardise(state: F64, value: float) -> float:
     """The value from the centre, in units, within ±1e6."""
     return _clip((_clip(value, _HUGE) - state[CENTER]) / state[UNIT], _CLIP)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _insertion_sort(values: F64) -> None:
     for i in range(1, len(values)):
         v = values[i]
@@ -92,7 +92,7 @@ def _insertion_sort(values: F64) -> None:
         values[j + 1] = v
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def set_units(state: F64, first: F64) -> None:
     """Centre (median) and unit (mean absolute deviation, outliers clipped) from the first COLLECT values, which get sorted."""
     for i in range(len(first)):
@@ -113,7 +113,7 @@ def set_units(state: F64, first: F64) -> None:
     state[CLEAN] = state[LAG]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def unit_too_small(state: F64, y: float) -> bool:
     """Whether the first values hardly differed and this one shows it: notes a larger unit; the caller collects anew."""
     if abs(y) < 1e3 or state[UNIT] > abs(state[CENTER]) * 2e-9 + state[UNIT_FLOOR]:
@@ -122,7 +122,7 @@ def unit_too_small(state: F64, y: float) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def track_interval(state: F64, time: int) -> float:
     """Time since the last value in typical (median) intervals; moves the median by a step and remembers the time."""
     elapsed = float(time) - state[TIME]
@@ -141,7 +141,7 @@ def track_interval(state: F64, time: int) -> float:
     return intervals
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def innovation(state: F64, x: F64, terms: int, y: float, intervals: float) -> float:
     """Prediction error of the standardised value `y` in scales; NaN across a gap and before the first fit.
 
@@ -164,7 +164,7 @@ def innovation(state: F64, x: F64, terms: int, y: float, intervals: float) -> fl
     return _clip(error / state[SCALE], _CLIP)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def advance(state: F64, y: float, z: float, intervals: float) -> None:
     """The value becomes the one before."""
     state[OUTLYING] = 1.0 if abs(z) > _WINSOR else 0.0
@@ -178,7 +178,7 @@ def advance(state: F64, y: float, z: float, intervals: float) -> None:
         state[SLOW] += (clean - state[SLOW]) * _SLOW_GAIN
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def learn(state: F64, x: F64, terms: int, y: float, z: float, weight: float, memory: float, refit: bool) -> bool:
     """Takes a reading, worth `weight` readings, into moments that remember `memory` readings; refits at each tenth more of them.
 
@@ -211,7 +211,7 @@ def learn(state: F64, x: F64, terms: int, y: float, z: float, weight: float, mem
     return False
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def learn_scale(state: F64, z: float) -> None:
     """Moves the usual size of a prediction error; only while no reference is laid down in its units."""
     if z == z:
@@ -222,7 +222,7 @@ def learn_scale(state: F64, z: float) -> None:
         state[SCALE] = max(state[SCALE], max(_LEAST_SHARE * np.sqrt(max(spread, 0.0)), floor))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy", allocates=True)
 def _solve(state: F64, terms: int) -> None:
     """Ridge regression by LDLᵀ of the moments (Golub & Van Loan, Matrix Computations, 4.1); a direction without variance gets 0."""
     lower = np.zeros((TERMS, TERMS))
@@ -257,7 +257,7 @@ def _solve(state: F64, terms: int) -> None:
         state[THETA + i] = solution[i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def _kept_share(state: F64, pivot: F64, rotated: F64, terms: int) -> float:
     """What the season keeps of its coefficients (James & Stein 1961, positive part): all of a real cycle, nearly nothing of chance.
 
@@ -271,7 +271,7 @@ def _kept_share(state: F64, pivot: F64, rotated: F64, terms: int) -> float:
     return max(1.0 - noise / explained, 0.0) if explained > 0.0 else 1.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def expected_level(state: F64, x: F64, terms: int) -> float:
     """Standardised level that the season lets one expect now, were there no noise; the season is slow beside the lags."""
     total = state[THETA]

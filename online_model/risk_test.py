@@ -23,7 +23,7 @@ from contracts.elementary import log10
 from contracts.errors import StateError
 from online_model import batch_means, held_losses
 from online_model.batch_means import length_of, long_enough, long_run_variance, take
-from online_model.cell_evidence import decade
+from online_model.cell_evidence import LOWEST, decade
 from online_model.held_losses import first_size, held
 
 F64 = NDArray[np.float64]
@@ -134,8 +134,13 @@ def _bet(state: F64, time: int, offset: int) -> None:
 
 
 def log10_e(state: F64) -> float:
-    """Base-10 logarithm of the mean of the CUSUMs, not below 0; for `Evidence.log10_e`."""
-    return float(log10(max(float(state[MEAN]), 1.0)))
+    """Base-10 logarithm of the evidence, not below 0; for `Evidence.log10_e`.
+
+    From LOWEST on it is the mean of the CUSUMs times the losses of a block. The mean moves once a block, so it reaches A on average not
+    before A blocks, which are that many times more losses; and thresholds are made for statistics that move with every reading.
+    """
+    m = max(float(state[MEAN]), 1.0)
+    return float(log10(m * block_length(state) if m >= LOWEST else m))
 
 
 def is_betting(state: F64) -> bool:
@@ -156,7 +161,7 @@ def risk_since(state: F64) -> tuple[int, float]:
 
 
 def block_length(state: F64) -> int:
-    """Losses in a block: M moves once a block, so that a threshold A means A blocks."""
+    """Losses in a block."""
     return length_of(int(state[LENGTH]))
 
 

@@ -8,9 +8,10 @@ machine that is off every night repeat in long runs, which one probability of re
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from contracts.kernel import kernel
 
 F64 = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ _RESTING = 0.9  # share of values that come again at once; below, repeats come o
 _MEMORY = 32768.0  # of a class; older runs count half, so that q follows a sensor through the years
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def reset_stuck(state: F64, at: int) -> None:
     """No value seen; the state is the words of `state` from `at` on."""
     state[at : at + WORDS] = 0.0
@@ -37,7 +38,7 @@ def reset_stuck(state: F64, at: int) -> None:
     state[at + LAST] = np.nan
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _class_of(run: float) -> int:
     c, top = 0, 2.0
     while c < CLASSES - 1 and run >= top:
@@ -46,7 +47,7 @@ def _class_of(run: float) -> int:
     return c
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def going_on(state: F64, at: int, length_class: int) -> float:
     """Upper estimate of the chance that a run of a class goes on: Beta(1, ½) prior, two standard errors, at least ½.
 
@@ -61,14 +62,14 @@ def going_on(state: F64, at: int, length_class: int) -> float:
     return max(min(upper, 0.5 * (1.0 + mean)), _FLOOR)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def rests(state: F64, at: int) -> bool:
     """Whether the value is a repeat in a field that nearly always repeats (a switch, a set point): no news about its level."""
     steps, repeats = state[at + COUNTS], state[at + COUNTS + 1]
     return state[at + RUN] > 1.0 and repeats >= _RESTING * steps
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel("numpy")
 def bet_on_stuck(state: F64, at: int, value: float, time: int, offset: int, betting: bool) -> float:
     """Moves the evidence by a present value and returns M; with `betting` False it only learns.
 
@@ -94,7 +95,7 @@ def bet_on_stuck(state: F64, at: int, value: float, time: int, offset: int, bett
     return 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _learn_run(state: F64, at: int) -> None:
     """Takes a whole run into the counts of the classes that it went through."""
     run, low = state[at + RUN], 1.0
@@ -106,7 +107,7 @@ def _learn_run(state: F64, at: int) -> None:
     _count(state, at, last, went_on + 1.0, went_on)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def _count(state: F64, at: int, length_class: int, steps: float, repeats: float) -> None:
     first = at + COUNTS
     k = 2 * length_class

@@ -19,6 +19,7 @@ from online_model.delay import bet_on_delay, reset_delay
 from online_model.evidence_buffer import emit
 from online_model.half_space_trees import is_ready, score_and_learn_trees, score_trees
 from online_model.input_scale import learn_scale, reset_scale, scale_inputs
+from online_model.residuals import TERMS
 from online_model.score_evidence import reset_score_evidence, take_score
 from stream_processors.stream_fold import entity_rows as head
 from stream_processors.stream_fold import partition_words as word
@@ -91,6 +92,7 @@ class Scratch(NamedTuple):
     code: NDArray[np.int64]
     chosen: NDArray[np.float64]  # of the vector, for the anomaly model
     inputs: NDArray[np.float64]
+    terms: NDArray[np.float64]  # of a cell's regression
     summaries: NDArray[np.int64]  # (room, WORDS) copies of the partition's words at each summary
 
 
@@ -113,6 +115,7 @@ def new_scratch(numbers: int, categories: int, inputs: int, summaries: int) -> S
         np.zeros(categories, np.int64),
         np.zeros(inputs),
         np.zeros(inputs),
+        np.zeros(TERMS),
         np.zeros((summaries, word.WORDS), np.int64),
     )
 
@@ -289,7 +292,8 @@ def learn_row(plan, entities, partition, trees, group, columns, row, out, scratc
         score = score_and_learn_trees(trees, inputs) if in_order else score_trees(trees, inputs)
         if ready:
             judge_score(plan, entities, group, columns, row, out, inputs, score, buffer)
-    update_cells(F, W, slot, plan.cells, time, columns.offset[row], scratch.number, scratch.state, in_order, buffer, row)
+    offset = columns.offset[row]
+    update_cells(F, W, slot, plan.cells, time, offset, scratch.number, scratch.state, in_order, scratch.terms, buffer, row)
 
 
 @numba.njit(cache=True, nogil=True)

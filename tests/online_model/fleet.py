@@ -12,6 +12,7 @@ from contracts.durations import SECOND, WEEK
 from feature_store.rows import new_rows
 from online_model.cells import CellPlan, plan_cells, reset_cells, update_cells
 from online_model.evidence_buffer import LOG10_E, EvidenceBuffer, Source, new_evidence_buffer
+from online_model.residuals import TERMS
 
 SHARES = {Source.DRIFT: 0.4, Source.ANOMALY: 0.2, Source.STUCK: 0.1, Source.MISSING: 0.1, Source.RANGE: 0.05}
 START = 1_700_006_400_000_000  # a midnight
@@ -37,10 +38,22 @@ def plan(fields: int = 1, season: str | None = "1d", detectors: tuple[str, ...] 
 def drive(F, W, cells, begin, cadence, values, states, buffer, first):  # type: ignore[no-untyped-def]
     """Folds values (steps, entities, fields); offsets are step · entities + entity."""
     steps, entities, _ = values.shape
+    terms = np.zeros(TERMS)
     for t in range(steps):
         for e in range(entities):
             update_cells(
-                F, W, e, cells, begin + (first + t) * cadence, (first + t) * entities + e, values[t, e], states[t, e], True, buffer, t
+                F,
+                W,
+                e,
+                cells,
+                begin + (first + t) * cadence,
+                (first + t) * entities + e,
+                values[t, e],
+                states[t, e],
+                True,
+                terms,
+                buffer,
+                t,
             )
 
 

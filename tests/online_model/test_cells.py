@@ -13,6 +13,7 @@ from online_model import cell_layout as layout
 from online_model import evidence_buffer as columns
 from online_model.cells import cell_bytes, plan_cells, reset_cells, update_cells
 from online_model.evidence_buffer import Source, new_evidence_buffer
+from online_model.residuals import TERMS
 from tests.online_model.fleet import SHARES, START, Fleet, noise, plan
 
 PER_DAY = 1440  # one reading a minute
@@ -86,7 +87,7 @@ def fold(feed: Feed, rows: list[tuple[int, list[float], bool]]) -> tuple[np.ndar
     for i, (time, values, in_order) in enumerate(rows):
         numbers = np.array(values)
         states = np.where(np.isnan(numbers), 1, np.where(np.isinf(numbers), 2, 0)).astype(np.int8)
-        update_cells(F, W, 1, cells, time, offset, numbers, states, in_order, buffer, i)
+        update_cells(F, W, 1, cells, time, offset, numbers, states, in_order, np.zeros(TERMS), buffer, i)
         offset += in_order
     return F, buffer
 
@@ -158,7 +159,7 @@ def test_adwin_follows_the_ranks_of_the_errors_as_rivers_does() -> None:
         halves, seen = cell.view(np.float32).copy(), int(cell[layout.RECENT_AT])
         state = np.array([int(np.isnan(value))], np.int8)
         time, in_order = START + i * MINUTE, rng.random() > 0.02
-        update_cells(F, W, 1, cells, time, i, np.array([value]), state, in_order, buffer, i)
+        update_cells(F, W, 1, cells, time, i, np.array([value]), state, in_order, np.zeros(TERMS), buffer, i)
         window = cell[cells.adwin_at :]
         if cell[layout.PHASE] != layout.RUNNING:
             begun_anew += seen > 0

@@ -74,6 +74,22 @@ def test_evidence_says_since_when_and_by_how_much() -> None:
     assert risk.log10_e(state) > 4.0
 
 
+def test_evidence_is_counted_in_losses_not_in_blocks() -> None:
+    """From the lowest decade on, a mean that moves once in a block of L losses counts L times; below, nothing is added."""
+    state = risk.new_risk_test()
+    values = losses(8_000)
+    values[2_000:] *= 3.0
+    seen = set()
+    for value in values:
+        risk.update(state, value, 0, 0)
+        mean = state[risk.MEAN]
+        counted = mean * risk.block_length(state) if mean >= 100.0 else max(mean, 1.0)
+        assert risk.log10_e(state) == pytest.approx(math.log10(counted), abs=1e-12)
+        seen.add(mean >= 100.0)
+    assert seen == {False, True}
+    assert risk.block_length(state) > 1
+
+
 def test_losses_may_be_cut_anywhere() -> None:
     """One run, and one whose state goes through bytes now and then, also within a block: the same words after every loss."""
     values = losses(6_000)
