@@ -7,7 +7,7 @@ e ≥ 0 for λ < 1, and while the risk is at most r its mean is at most 1: no di
 on average not before A blocks (Shin, Ramdas & Rinaldo 2022, E-detectors, theorem 2.4), and so does the mean of several.
 
 * Dependence: stake and wealth staked are those of one block earlier, as in `paired_test`, and blocks are as long as the
-  reference's autocorrelation asks for.
+  reference's autocorrelation asks for, up to LONGEST; what it asks for beyond that goes into the standard error of r alone.
 * The reference is finite: r is its mean plus ERRORS standard errors from the long-run variance, times 1 + TOLERANCE.
 * One wild loss is no drift: a loss counts at most HOLD times the reference's mean, in the reference as well, and a block at most
   MOST times r.
@@ -33,6 +33,8 @@ ERRORS = 2.0  # standard errors that the reference is given
 TOLERANCE = 0.05  # a rise of the risk that is nobody's business
 STAKES = (0.15, 0.45)  # λ; the small one sees a rise by a fifth, the large one a doubling within some blocks. Below ½: see `_bet`
 HOLD = 20.0  # times the reference's mean
+LONGEST = 1  # level of the longest blocks that are bet on: a reference that swings with the day, or gets better, asks for ever longer ones,
+# and a loss six times as high was then told only after 1,500 labels
 MOST = 5.0  # times r: one block multiplies M by 2.8 at the most
 CAP = 1e20  # of M, as in `e_detector`
 
@@ -79,10 +81,10 @@ def update(state: F64, loss: float, time: int, offset: int) -> bool:
         return False
     state[SUM] += loss
     state[OPEN] += 1.0
-    if int(state[OPEN]) < length_of(int(state[LENGTH])):
+    if int(state[OPEN]) < _block(state):
         return False
     _bet(state, time, offset)
-    top = decade(state[TOP], state[MEAN])
+    top = decade(state[TOP], _evidence(state))
     changed: bool = top != state[TOP]
     state[TOP] = top
     return changed
@@ -133,14 +135,20 @@ def _bet(state: F64, time: int, offset: int) -> None:
     state[SUM] = state[OPEN] = 0.0
 
 
-def log10_e(state: F64) -> float:
-    """Base-10 logarithm of the evidence, not below 0; for `Evidence.log10_e`.
+@numba.njit(cache=True, nogil=True)
+def _evidence(state: F64) -> float:
+    """The mean of the CUSUMs; from LOWEST on times the losses of a block.
 
-    From LOWEST on it is the mean of the CUSUMs times the losses of a block. The mean moves once a block, so it reaches A on average not
-    before A blocks, which are that many times more losses; and thresholds are made for statistics that move with every reading.
+    The mean moves once a block, so it reaches A on average not before A blocks, which are that many times more losses; and thresholds
+    are made for statistics that move with every reading.
     """
-    m = max(float(state[MEAN]), 1.0)
-    return float(log10(m * block_length(state) if m >= LOWEST else m))
+    mean = state[MEAN]
+    return mean * _block(state) if mean >= LOWEST else mean
+
+
+def log10_e(state: F64) -> float:
+    """Base-10 logarithm of the evidence, not below 0; for `Evidence.log10_e`."""
+    return float(log10(max(float(_evidence(state)), 1.0)))
 
 
 def is_betting(state: F64) -> bool:
@@ -160,9 +168,14 @@ def risk_since(state: F64) -> tuple[int, float]:
     return n, float(state[RUN_SUM]) / n if n else float("nan")
 
 
+@numba.njit(cache=True, nogil=True)
+def _block(state: F64) -> int:
+    return length_of(min(int(state[LENGTH]), LONGEST))
+
+
 def block_length(state: F64) -> int:
     """Losses in a block."""
-    return length_of(int(state[LENGTH]))
+    return int(_block(state))
 
 
 def risk_test_to_bytes(state: F64) -> bytes:

@@ -90,6 +90,17 @@ def test_evidence_is_counted_in_losses_not_in_blocks() -> None:
     assert risk.block_length(state) > 1
 
 
+def test_a_reference_that_gets_better_does_not_make_the_test_slow() -> None:
+    """While a model learns, neighbouring blocks correlate at every length; five times the loss is told within 700 labels all the same."""
+    values = losses(8_000)
+    values[: risk.REFERENCE] *= np.linspace(3.0, 1.0, risk.REFERENCE)
+    values[4_000:] *= 5.0
+    state = risk.new_risk_test()
+    told = [i for i in range(len(values)) if risk.update(state, values[i], 0, i) and risk.log10_e(state) >= 5.0]
+    assert 4_000 < told[0] < 4_700
+    assert risk.block_length(state) <= 32
+
+
 def test_losses_may_be_cut_anywhere() -> None:
     """One run, and one whose state goes through bytes now and then, also within a block: the same words after every loss."""
     values = losses(6_000)
