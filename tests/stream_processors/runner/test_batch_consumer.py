@@ -155,7 +155,7 @@ def test_records_that_no_installed_library_opens_are_an_error(
         async with producing(stack.kafka, compression_type="gzip") as producer:
             await write(producer, place, 0, 10)
         monkeypatch.setattr(codec, "has_gzip", lambda: False)  # the one codec that is always there; others are missing likewise
-        monkeypatch.delitem(record_batches._DECODERS, 1)
+        monkeypatch.delitem(unpacking._UNPACKED, 1)
         consumer = kind(**connection_options(stack.kafka), enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         consumer.assign([place])
