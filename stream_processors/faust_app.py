@@ -36,6 +36,7 @@ from stream_processors.topics import ensure_topics
 
 _ALERTS = RecordReader[Alert](Alert)
 PLANT_VARIABLE = "STREAMGAUGE_PLANT"
+UNUSED_PAGES = ("web_router_enabled", "web_tables_enabled")  # settings that older versions of Faust lack
 LOOPBACK = "127.0.0.1"  # pages tell what a plant does and ask for no password: other machines see them only where told so
 LINGER_SECONDS = 3.0  # 0.5 s are usual; with this and a last checkpoint it ends within the 10 s that supervisors give
 
@@ -98,7 +99,7 @@ def bare_app(
     metrics: WorkerMetrics | None = None,
 ) -> PlantApp:
     """The app and its pages, without folds and agents. Of Faust's own pages, those of tables and routes are not served."""
-    unused = ("web_router_enabled", "web_tables_enabled")  # settings that older versions lack
+    unused: dict[str, Any] = {name: False for name in UNUSED_PAGES if hasattr(faust.Settings, name)}
     app = PlantApp(
         f"streamgauge-{plant}-control",
         broker=[f"kafka://{server}" for server in servers.kafka.servers],
@@ -117,7 +118,7 @@ def bare_app(
         key_serializer="raw",
         processing_guarantee="at_least_once",
         autodiscover=False,
-        **{name: False for name in unused if hasattr(faust.Settings, name)},
+        **unused,
     )
     _pages(app, metrics or WorkerMetrics())
     return app

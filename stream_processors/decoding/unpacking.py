@@ -40,7 +40,7 @@ def unpack(kind: int, packed: memoryview) -> Bytes:
 
 
 def _too_large() -> CorruptRecordException:
-    return CorruptRecordException(f"a record batch holds more than {MAX_UNPACKED_BYTES:,} bytes unpacked; have its producer send smaller ones")
+    return CorruptRecordException(f"a record batch unpacks to more than {MAX_UNPACKED_BYTES:,} bytes; have its producer send less at once")
 
 
 def _gzip(packed: memoryview) -> bytes:
@@ -85,7 +85,7 @@ def _within_bound(unpack_into: Callable[[memoryview, object], int], packed: memo
         size = unpack_into(packed, room)
     except cramjam.DecompressionError as error:
         raise _too_large() if "whole buffer" in str(error) else error from error
-    return memoryview(room)[:size]
+    return room[:size].data
 
 
 _UNPACKED: dict[int, Callable[[memoryview], Bytes]] = {

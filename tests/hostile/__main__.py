@@ -45,7 +45,11 @@ def _all(seed: int, inputs: int, file: str | None) -> int:
         command = [sys.executable, "-m", "tests.hostile", "--target", name, "--seed", str(seed), "--inputs", str(count), "--json", "-"]
         run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         lines = run.stdout.splitlines()
-        found[name] = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {"inputs": 0, "broken": [f"{name} ended with {run.returncode}"]}
+        found[name] = (
+            json.loads(lines[-1])
+            if lines and lines[-1].startswith("{")
+            else {"inputs": 0, "broken": [f"{name} ended with {run.returncode}"]}
+        )
         print(f"{name:22} {found[name]['inputs']:>9,} inputs, {len(found[name]['broken'])} broken", flush=True)  # type: ignore[arg-type]
     total = sum(int(each["inputs"]) for each in found.values())  # type: ignore[call-overload]
     broken = [sentence for each in found.values() for sentence in each["broken"]]  # type: ignore[attr-defined]

@@ -36,7 +36,13 @@ def _of(info: Any, depth: int) -> Strategy:
         return st.dictionaries(_TEXTS, _of(info.value_type, depth + 1), max_size=4)
     if name == "LiteralType":
         return st.sampled_from(list(info.values))
-    plain: dict[str, Strategy] = {"IntType": _WHOLE, "FloatType": _FLOATS, "StrType": _TEXTS, "BoolType": st.booleans(), "NoneType": st.none()}
+    plain: dict[str, Strategy] = {
+        "IntType": _WHOLE,
+        "FloatType": _FLOATS,
+        "StrType": _TEXTS,
+        "BoolType": st.booleans(),
+        "NoneType": st.none(),
+    }
     return plain.get(name, _OTHERS)
 
 

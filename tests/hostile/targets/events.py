@@ -22,7 +22,11 @@ _FULL_EVENTS = [
     b'{"line": "L1", "at": 1767225600000, "reading": "r-9", "recipe": true, "speed": -1.25e-3, "shift": "fr\xc3\xbch", "load": 17}',
     b'{"line":"L1","at":"2026-01-01T00:00:00.5Z","reading":7,"recipe":"a","speed":NaN,"shift":null,"load":-Infinity,"x":[1,{"y":null}]}',
 ]
-_PLAIN_EVENTS = [PLAIN, PLAIN[:-1] + b', "x": {"a": ["\\u00e9", -1.5E+3, false]}}', b'{"ts":1767225600.25,"pump":"p1","mode":3,"vibration":null}']
+_PLAIN_EVENTS = [
+    PLAIN,
+    PLAIN[:-1] + b', "x": {"a": ["\\u00e9", -1.5E+3, false]}}',
+    b'{"ts":1767225600.25,"pump":"p1","mode":3,"vibration":null}',
+]
 _TIMES = (-1, 0, 1_767_225_600_000_000, 2**62)
 
 
@@ -104,7 +108,7 @@ class RecordBatches(Target):
             if batch.is_whole():
                 kept.append(batch)
         fetched = record_batches.opened(draw.choice((0, 5, 7)), kept)
-        _adds_up(fetched)
+        adds_up(fetched)
         for batch in kept:
             self._both_ways(batch)
 
@@ -125,7 +129,7 @@ class RecordBatches(Target):
             assert ours.tobytes() == theirs.tobytes(), f"{name} differs from the plain reader's"
 
 
-def _adds_up(fetched: Fetched) -> None:
+def adds_up(fetched: Fetched) -> None:
     """next_offset − start = records + control records + gaps, and offsets rise."""
     passed = fetched.next_offset - fetched.start
     assert passed == fetched.batch.n + len(fetched.control) + fetched.gaps, "offsets do not add up"

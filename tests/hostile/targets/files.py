@@ -95,7 +95,13 @@ def only_names(text: str) -> None:
 class CsvFiles(Files):
     name = "csv-files"
     suffix = ".csv"
-    tokens = [*b'" , ; \t | \n \r\n "" NaN - 1e999 0x1 2026-01-01 \xff \x00 \xef\xbb\xbf'.split(b" "), b'"""\nimport os\n', b"'''", b"\\", b"#"]
+    tokens = [
+        *b'" , ; \t | \n \r\n "" NaN - 1e999 0x1 2026-01-01 \xff \x00 \xef\xbb\xbf'.split(b" "),
+        b'"""\nimport os\n',
+        b"'''",
+        b"\\",
+        b"#",
+    ]
 
     def corpus(self) -> list[bytes]:
         return _CSV

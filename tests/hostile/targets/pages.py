@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import select
 import socket
 import threading
 
@@ -13,6 +14,7 @@ from streamgauge.local_stack import free_port
 from tests.hostile.target import Target
 
 ANSWER_SECONDS = 20.0  # on a machine shared with other work; an answer takes a millisecond
+SILENCE_SECONDS = 0.02
 _REQUESTS = [
     b"GET /live/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     b"GET /ready/ HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nConnection: close\r\n\r\n",
@@ -52,22 +54,25 @@ class Pages(Target):
     def take(self, data: bytes, draw: random.Random) -> None:
         self._ask(data)
 
-    def _ask(self, data: bytes) -> bytes:
-        """What the server says until it closes; it is told that nothing more will come."""
+    def _ask(self, data: bytes, patient: bool = False) -> bytes:
+        """What the server says until it closes. After a silence it is told that nothing more will come, unless one is `patient`."""
+        answer = bytearray()
         with socket.create_connection(("127.0.0.1", self._port), ANSWER_SECONDS) as connection:
-            answer = bytearray()
             try:
                 connection.sendall(data)
-                connection.shutdown(socket.SHUT_WR)
+                if not patient and not select.select([connection], [], [], SILENCE_SECONDS)[0]:
+                    connection.shutdown(socket.SHUT_WR)
                 while part := connection.recv(65_536):
                     answer += part
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # it had heard enough
+                    if not patient:
+                        connection.shutdown(socket.SHUT_WR)
+            except (BrokenPipeError, ConnectionResetError, OSError) as error:
+                assert not isinstance(error, TimeoutError), "neither answers nor closes"  # else it had heard enough
         assert b"Traceback" not in answer, "an answer shows the inside"
         return bytes(answer)
 
     def end(self) -> None:
-        answer = self._ask(_REQUESTS[0])
+        answer = self._ask(_REQUESTS[0], patient=True)
         assert answer.startswith(b"HTTP/1.1 200"), f"/live/ says {answer[:60]!r}"
 
     def close(self) -> None:

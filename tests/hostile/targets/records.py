@@ -138,8 +138,7 @@ class Scores(Target):
 
     def take(self, data: bytes, draw: random.Random) -> None:
         good = samples.values("scores", 1)[0]
-        vector = draw.choice((None, *samples.vectors(), b"", data[:64]))[48:] if draw.random() < 0.5 else None
-        packed = vector if vector else None
+        packed = draw.choice((None, None, *(vector[48:] for vector in samples.vectors()), b"", data[:64]))
         found = decode_scores(samples.SMALL, [good, data, None], [None, packed, None], [0, 1, 2])
         if found:
             history_rows(samples.SMALL, found, "a test")

@@ -23,6 +23,7 @@ from stream_processors.archive.raw_rows import decode_rows, encode_rows
 from stream_processors.decoding.batches import plain_fetched, raw_batch
 from tests.hostile import samples
 from tests.hostile.target import Target
+from tests.hostile.targets.events import adds_up
 from tests.online_model.snapshots import linear_snapshot
 
 _BINARY = [b"\x00", b"\xff", b"\x00" * 8, b"\xff" * 8, struct.pack("<I", 2**32 - 1), struct.pack("<I", 2**31), struct.pack("<q", -1)]
@@ -49,13 +50,13 @@ class StateCodec(Target):
 
 
 def _river_models() -> list[Any]:
-    from river import anomaly, linear_model, naive_bayes, neighbors
+    from river import anomaly, linear_model, neighbors
 
-    models: list[Any] = [linear_model.LinearRegression(), naive_bayes.GaussianNB(), neighbors.KNNRegressor()]
+    models: list[Any] = [linear_model.LinearRegression(), neighbors.KNNRegressor(engine=neighbors.LazySearch(window_size=8))]
     for i in range(12):
         x = {"a": float(i), "b": i * 0.5}
         for model in models:
-            model.learn_one(x, i % 2 == 0 if isinstance(model, naive_bayes.GaussianNB) else float(i))
+            model.learn_one(x, float(i))
     detector = anomaly.LocalOutlierFactor(n_neighbors=3)
     for i in range(12):
         detector.learn_one({"a": float(i)})
@@ -163,7 +164,7 @@ class ArchivedLogs(Stored):
 
     def __init__(self) -> None:
         batch = raw_batch([3, 4, 6], [-1, 5, 6], [b"k", None, b""], [b"v", b"w" * 40, None])
-        super().__init__(lambda data: decode_rows(data, 3, "a test"), lambda: [encode_rows([plain_fetched(batch)], 7)])
+        super().__init__(lambda data: adds_up(decode_rows(data, 3, "a test")), lambda: [encode_rows([plain_fetched(batch)], 7)])
 
 
 STATE_TARGETS = [StateCodec, Predictors, HalfSpaceTrees, Tests, Manifests, FullCopies, ArchivedLogs]

@@ -124,8 +124,12 @@ class ExampleStructures(FoldStructures, LearnerTarget):
         return samples.examples()
 
 
-_ODD = st.one_of(st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=10), st.lists(st.text(max_size=3), max_size=3))
-_DURATIONS = st.one_of(st.sampled_from(["30s", "1m", "10m", "1d", "1h30m", "0s", "1us", "36500d", "1e9d", "9" * 400 + "s", "", "5", "-1s"]), _ODD)
+_ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=10), st.lists(st.text(max_size=3), max_size=3)
+)
+_DURATIONS = st.one_of(
+    st.sampled_from(["30s", "1m", "10m", "1d", "1h30m", "0s", "1us", "36500d", "1e9d", "9" * 400 + "s", "", "5", "-1s"]), _ODD
+)
 _NAMES = st.one_of(st.sampled_from(["a", "b", "temperature", "ts", "pump", 'x"', "{}", "%s", "a" * 81, "ü", "__class__"]), _ODD)
 _LIMITS = st.one_of(st.sampled_from([0, 1, 3, 60, 10_000, 10_000_000, 2**63, 1.0, "1"]), _ODD)
 
@@ -138,28 +142,32 @@ def _field() -> st.SearchStrategy[Any]:
     return st.one_of(number, number, category.map(lambda given: ["Category", given]), _ODD)
 
 
+_SETTINGS: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(("name", "entity", "time", "id", "topic"), _NAMES),
+    **dict.fromkeys(("lateness", "season", "max_age", "clock_tolerance", "label_delay"), _DURATIONS),
+    **dict.fromkeys(("false_alarms_per_week", "partitions", "tiles", "max_entities", "remembered"), _LIMITS),
+    **dict.fromkeys(("time_unit", "anomaly", "log_vectors", "learn", "predictor", "archive", "seed", "time_features"), _ODD),
+    "fields": st.one_of(st.lists(_field(), max_size=5), _ODD),
+    "windows": st.one_of(st.lists(_DURATIONS, max_size=9), _ODD),
+    "detectors": st.one_of(st.lists(st.sampled_from(["e-detector", "ks", "psi", "x"]), max_size=3), _ODD),
+    "target": st.tuples(st.sampled_from(["Regression", "Classification", "Odd"]), _NAMES, st.lists(st.text(max_size=2), max_size=3)),
+    "across": st.one_of(st.lists(st.tuples(_ODD, _NAMES, _NAMES), max_size=2), _ODD),
+}
+
+
 class Definitions(Drawn):
     """Settings of a feed: a DefinitionError, or a feed that has a hash and can decode."""
 
     name = "definitions"
     refuses = (DefinitionError,)
     share = 0.2
-    strategy = st.fixed_dictionaries(
-        {"name": st.one_of(st.just("pumps"), _NAMES), "entity": st.one_of(st.just("pump"), _NAMES), "time": st.one_of(st.just("ts"), _NAMES),
-         "fields": st.one_of(st.just([["Number", {"name": "temperature"}]]), st.lists(_field(), max_size=5), _ODD)},
-        optional={
-            "windows": st.one_of(st.lists(_DURATIONS, max_size=9), _ODD), "lateness": _DURATIONS, "season": _DURATIONS, "max_age": _DURATIONS,
-            "clock_tolerance": _DURATIONS, "label_delay": _DURATIONS, "false_alarms_per_week": _LIMITS, "time_unit": _ODD, "id": _NAMES,
-            "topic": _NAMES, "partitions": _LIMITS, "tiles": _LIMITS, "max_entities": _LIMITS, "remembered": _LIMITS, "anomaly": _ODD,
-            "detectors": st.one_of(st.lists(st.sampled_from(["e-detector", "ks", "psi", "x"]), max_size=3), _ODD), "log_vectors": _ODD,
-            "learn": _ODD, "predictor": _ODD, "archive": _ODD, "seed": _ODD, "time_features": _ODD,
-            "target": st.one_of(st.tuples(st.sampled_from(["Regression", "Classification", "Odd"]), _NAMES, st.lists(st.text(max_size=2), max_size=3))),
-            "across": st.one_of(st.lists(st.tuples(_ODD, _NAMES, _NAMES), max_size=2), _ODD),
-        },
-    )  # fmt: skip
+    strategy = st.lists(st.sampled_from(sorted(_SETTINGS)), max_size=3, unique=True).flatmap(
+        lambda names: st.fixed_dictionaries({name: _SETTINGS[name] for name in names})
+    )
 
     def take(self, data: bytes, draw: random.Random) -> None:
-        given_settings = msgspec.json.decode(data)
+        given_settings = {"name": "pumps", "entity": "pump", "time": "ts", "fields": [["Number", {"name": "temperature"}]]}
+        given_settings |= msgspec.json.decode(data)
         fields = given_settings["fields"]
         if isinstance(fields, list):
             given_settings["fields"] = [_made(item) for item in fields]
@@ -168,7 +176,9 @@ class Definitions(Drawn):
             made = {"Regression": lambda: Regression(name), "Classification": lambda: Classification(name, classes)}
             given_settings["target"] = made.get(kind, lambda: kind)()
         if isinstance(given_settings.get("across"), list):
-            given_settings["across"] = [Across(*item) if isinstance(item, list) and len(item) == 3 else item for item in given_settings["across"]]
+            given_settings["across"] = [
+                Across(*item) if isinstance(item, list) and len(item) == 3 else item for item in given_settings["across"]
+            ]
         feed = Feed(**given_settings)
         assert len(feed.hash) == 16
         Decoder(feed).decode(one(PLAIN))

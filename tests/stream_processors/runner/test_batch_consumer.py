@@ -15,7 +15,7 @@ from kafka.admin import KafkaAdminClient
 from contracts.columns import RawBatch
 from contracts.errors import UnreadableRecords
 from contracts.settings import KafkaSettings, Servers
-from stream_processors.decoding import record_batches
+from stream_processors.decoding import unpacking
 from stream_processors.log_ends import end_offset
 from stream_processors.runner import fetch_seam
 from stream_processors.runner.batch_consumer import PlainConsumer, batch_consumer_class
