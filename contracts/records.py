@@ -10,8 +10,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from contracts.event_time import MAX_EVENT_TIME
+
 Whole = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
-"""Times, offsets and counts: a greater one is no record of ours, and one beyond 64 bits could not be kept as state."""
+"""Offsets, counts, Kafka timestamps as they come: a greater one is no record of ours, and could not be kept as state beyond 64 bits."""
+
+Time = Annotated[int, msgspec.Meta(ge=-MAX_EVENT_TIME, le=MAX_EVENT_TIME)]
+"""Times that are reckoned with and shown to people: none that an event can have lies beyond, and no calendar has a year 148,108."""
 
 Name = Annotated[str, msgspec.Meta(max_length=512)]
 """Ids, entities, fields, versions and topics: state keeps thousands of them, so one of a megabyte must not get in."""
@@ -41,12 +46,12 @@ class Score(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     id: Name
     entity: Name
-    event_time: Whole
+    event_time: Time
     score: float | None  # 0 (usual) to 1 (never seen); null while the model has seen too little
     p_value: float | None  # conformal, against the entity's own recent scores; null while there are too few
     model: Name  # name/version
     flags: list[Name] = []  # out_of_order, partial, accuracy
-    as_of: Whole | None = None  # out_of_order only: the entity's newest event time, of which the vector speaks; else it is event_time
+    as_of: Time | None = None  # out_of_order only: the entity's newest event time, of which the vector speaks; else it is event_time
     version: Name | None = None  # whose prediction counts; null without a target, and before there is a champion
     predictions: dict[Name, list[float]] = {}  # version -> the number, or a probability a class; of the champion and who runs beside it
 
@@ -79,7 +84,7 @@ class Sample(msgspec.Struct, kw_only=True):
 class AdwinChange(msgspec.Struct, kw_only=True):
     """The last change of mean that ADWIN has found in the ranks of one field's prediction errors: 0 to 1, ½ as in the reference."""
 
-    event_time: Whole  # at which it was found
+    event_time: Time  # at which it was found
     old_n: Whole  # readings that were dropped as old, at most 10,235
     old_mean: float  # of their ranks
     new_n: Whole  # of the present window: readings after `event_time`; where there are none yet, those that were kept as new
@@ -96,13 +101,13 @@ class Evidence(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: Name
     kind: Literal["level", "summary", "idle", "planned_stop", "verdict"]
     partition: Whole
-    event_time: Whole  # the partition clock
+    event_time: Time  # the partition clock
     source: EvidenceSource | None = None
     entity: Name | None = None
     field: Name | None = None
     log10_e: float = 0.0
     direction: Whole = 0  # sign of the change: -1, 0, 1
-    since: Whole | None = None  # event time at which this statistic last left its ground
+    since: Time | None = None  # event time at which this statistic last left its ground
     since_offset: Whole | None = None
     readings: Whole = 0  # of the entity, so far
     reference: Sample | None = None
@@ -131,8 +136,8 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
     field: Name | None
     severity: Severity
     sentence: Text  # for a technician
-    event_time: Whole  # when the judge decided, by the partition clocks
-    first_seen: Whole  # when the statistic left its ground
+    event_time: Time  # when the judge decided, by the partition clocks
+    first_seen: Time  # when the statistic left its ground
     log10_e: float
     threshold: float  # log10 of the e-value that the budget asks for
     features: list[tuple[Name, float]]  # ranked by contribution
@@ -153,7 +158,7 @@ class RetrainRequest(msgspec.Struct, kw_only=True):
     id: Name
     incident: Name
     reason: Text
-    event_time: Whole
+    event_time: Time
     from_offset: dict[Name, Whole]  # partition of events, or "examples" -> first offset of the changed data
     pin: DatasetPin
 
@@ -176,8 +181,8 @@ class LeftOut(msgspec.Struct, kw_only=True):
 
     incident: Name
     entity: Name | None  # null: of every entity
-    first_seen: Whole
-    until: Whole | None  # null: it was open when the data were pinned
+    first_seen: Time
+    until: Time | None  # null: it was open when the data were pinned
 
 
 class Label(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -215,7 +220,7 @@ class Example(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"
     id: Name  # of the label's offset: <feed>/<generation>/labels-<partition>/<offset>/example/<n>
     score: Name  # the score's id
     entity: Name
-    event_time: Whole
+    event_time: Time
     value: list[float]  # the truth: the number, or 1 at its class and 0 elsewhere
     previous: list[float] | None = None  # of a correction: the truth as it was told before
     version: Name | None = None  # whose prediction counted
@@ -240,7 +245,7 @@ class Decision(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind
     version: Name = ""
     share: float = 0.0  # split: of entities, by hash, that the version serves
     by: Name = ""
-    when: Whole = 0  # wall clock, µs
+    when: Time = 0  # wall clock, µs
     why: Text = ""
 
 
@@ -284,9 +289,9 @@ class Rollout(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"
     challenger: Name | None  # runs beside the champion; after a promotion the champion before, which can come back
     share: float = 0.0  # of entities, by hash, whose served prediction is the challenger's
     by: Name = "gate"  # or who
-    when: Whole | None = None  # wall clock of a person's decision, µs
+    when: Time | None = None  # wall clock of a person's decision, µs
     why: Text = ""
-    event_time: Whole = 0
+    event_time: Time = 0
     labels: Whole = 0  # pairs looked at
 
 

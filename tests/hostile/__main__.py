@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 from tests.hostile.targets import TARGETS
 from tests.hostile.throwing import ROUND, Tally, throw
@@ -57,8 +58,7 @@ def _all(seed: int, inputs: int, file: str | None) -> int:
     for sentence in broken:
         print(sentence)
     if file:
-        with open(file, "w") as out:
-            json.dump({"seed": seed, "inputs": total, "targets": found}, out, indent=2)
+        Path(file).write_text(json.dumps({"seed": seed, "inputs": total, "targets": found}, indent=2))
     return int(bool(broken))
 
 
@@ -93,13 +93,11 @@ def _report(name: str, tally: Tally, file: str | None) -> None:
     if file == "-":
         print(text)
     elif file:
-        with open(file, "w") as out:
-            out.write(text)
+        Path(file).write_text(text)
 
 
 def _address_space() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from typing import ClassVar
 
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 
@@ -90,7 +91,16 @@ class RecordBatches(Target):
 
     name = "record-batches"
     refuses = (CorruptRecordException, UnsupportedCodecError)
-    tokens = [b"\x00" * 8, b"\xff" * 8, b"\x80" * 10, b"\x7f", b"\x01", b"\x02", struct.pack(">i", 2**31 - 1), struct.pack(">q", -1)]
+    tokens: ClassVar[list[bytes]] = [
+        b"\x00" * 8,
+        b"\xff" * 8,
+        b"\x80" * 10,
+        b"\x7f",
+        b"\x01",
+        b"\x02",
+        struct.pack(">i", 2**31 - 1),
+        struct.pack(">q", -1),
+    ]
     _HEADER = 61
 
     def corpus(self) -> list[bytes]:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -95,7 +96,7 @@ def only_names(text: str) -> None:
 class CsvFiles(Files):
     name = "csv-files"
     suffix = ".csv"
-    tokens = [
+    tokens: ClassVar[list[bytes]] = [
         *b'" , ; \t | \n \r\n "" NaN - 1e999 0x1 2026-01-01 \xff \x00 \xef\xbb\xbf'.split(b" "),
         b'"""\nimport os\n',
         b"'''",
@@ -131,7 +132,9 @@ class PlantFiles(Target):
     name = "plant-files"
     refuses = (StreamgaugeError,)
     share = 0.1
-    tokens = [*b'( ) [ ] { } , = " # : \n \t \\ None True -1 1e9 0x Feed Number lambda if def @ * ** ... \xff \x00'.split(b" ")]
+    tokens: ClassVar[list[bytes]] = [
+        *b'( ) [ ] { } , = " # : \n \t \\ None True -1 1e9 0x Feed Number lambda if def @ * ** ... \xff \x00'.split(b" ")
+    ]
 
     def corpus(self) -> list[bytes]:
         return _PLANTS

@@ -165,7 +165,7 @@ class RestoredTarget(Target):
 
     name = "restored"
     refuses = (StateError,)
-    share = 0.5
+    share = 0.1
 
     def __init__(self) -> None:
         self._folds: list[tuple[type[FoldTarget], dict[str, bytes]]] = []

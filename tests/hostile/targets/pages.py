@@ -7,6 +7,7 @@ import random
 import select
 import socket
 import threading
+from typing import ClassVar
 
 from contracts.settings import Servers
 from stream_processors.faust_app import PlantApp, bare_app
@@ -32,7 +33,7 @@ class Pages(Target):
     refuses = ()
     share = 0.02
     seconds = 4.0
-    tokens = [
+    tokens: ClassVar[list[bytes]] = [
         *b"GET POST HEAD OPTIONS CONNECT / // /../ /%2e%2e/ %00 %ff ? # HTTP/1.0 HTTP/9.9 Host: Content-Length: Transfer-Encoding: chunked".split(b" "),
         *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\x00", b"\xff", b": ", b"-1", b"9" * 30, b"Expect: 100-continue\r\n", b"A: " + b"x" * 9_000),
     ]  # fmt: skip

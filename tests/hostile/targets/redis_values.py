@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,7 +27,18 @@ class RedisValues(Target):
 
     name = "redis-values"
     refuses = (StateError,)
-    tokens = [b"SG", b"\x01", b"\x00" * 8, b"\xff" * 8, b"-1", b"1e3", b"9" * 30, b" 1", b"_", struct.pack("<d", float("nan"))]
+    tokens: ClassVar[list[bytes]] = [
+        b"SG",
+        b"\x01",
+        b"\x00" * 8,
+        b"\xff" * 8,
+        b"-1",
+        b"1e3",
+        b"9" * 30,
+        b" 1",
+        b"_",
+        struct.pack("<d", float("nan")),
+    ]
 
     def corpus(self) -> list[bytes]:
         entries = [DIRECTORY_ENTRY.pack(partition, 1, 1_767_225_600_000_000) for partition in (0, 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from crc32c import crc32c
@@ -34,7 +34,7 @@ class StateCodec(Target):
 
     name = "state-codec"
     refuses = (StateError,)
-    tokens = [*_BINARY, *(bytes([tag]) for tag in b"NTFIJDSBYCOKltdocfszqarvi")]
+    tokens: ClassVar[list[bytes]] = [*_BINARY, *(bytes([tag]) for tag in b"NTFIJDSBYCOKltdocfszqarvi")]
 
     def corpus(self) -> list[bytes]:
         import collections
@@ -67,7 +67,7 @@ class Stored(Target):
     """One format of our own."""
 
     refuses = (StateError,)
-    tokens = _BINARY
+    tokens: ClassVar[list[bytes]] = _BINARY
 
     def __init__(self, read: Callable[[bytes], object], written: Callable[[], list[bytes]]) -> None:
         self._read, self._written = read, written
@@ -119,7 +119,7 @@ class Manifests(Stored):
     """Manifests with a checksum that fits whatever stands behind it."""
 
     name = "manifests"
-    tokens = Target.tokens
+    tokens: ClassVar[list[bytes]] = Target.tokens
 
     def __init__(self) -> None:
         manifest = Manifest(generation=1, offset=5, definition="d", fold_version=1, epoch=3, counters={"read": 5})
