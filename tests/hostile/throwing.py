@@ -51,7 +51,8 @@ def throw(
         try:
             _round_again(target, corpus, f"{seed}/{target.name}/{number}", min(ROUND, inputs - tally.inputs), tally)
         except Broken as error:
-            where = f"{target.name}: {error}\nrepeat: python -m tests.hostile --target {target.name} --seed {seed} --first {number} --inputs {ROUND}"
+            again = f"python -m tests.hostile --target {target.name} --seed {seed} --first {number} --inputs {ROUND}"
+            where = f"{target.name}: {error}\nrepeat: {again}"
             if stop_at_first:
                 raise Broken(where) from error
             tally.broken.append(where)

@@ -19,14 +19,15 @@ from tests.security.certificates import Certificates
 
 ADMIN = "admin"
 _PLAIN = "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n"
+_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 _SECURE = """
 listeners=SASL_SSL://127.0.0.1:{{port}},SSL://127.0.0.1:{{outside}},CONTROLLER://127.0.0.1:{{controller}}
 listener.security.protocol.map=SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=SASL_SSL
 sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="{password}";
-listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={login} username="admin" password="{password}";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={login};
 ssl.keystore.type=PEM
 ssl.keystore.location={server}
 ssl.truststore.type=PEM
@@ -42,7 +43,7 @@ class SecureKafka(ApacheKafka):
     """Every user has SCRAM of both kinds; a client with a certificate needs no password. `settings` are the administrator's."""
 
     def __init__(self, certificates: Certificates, passwords: dict[str, str]) -> None:
-        secure = _SECURE.format(password=passwords[ADMIN], server=certificates.server, authority=certificates.authority)
+        secure = _SECURE.format(login=_LOGIN, password=passwords[ADMIN], server=certificates.server, authority=certificates.authority)
         kinds = ("SCRAM-SHA-512", "SCRAM-SHA-256")
         scram = [f"{kind}=[name={name},password={password}]" for name, password in passwords.items() for kind in kinds]
         super().__init__(PROPERTIES.replace(_PLAIN, secure), [part for each in scram for part in ("--add-scram", each)])

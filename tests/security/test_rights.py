@@ -190,7 +190,7 @@ def test_nobody_writes_what_is_not_theirs(house: House, role: str, kind: str) ->
     """Each role is refused where the page gives it no right to write."""
     producer = KafkaProducer(**KafkaSettings.parse(house.kafka.of(role)).client_options(), enable_idempotence=False, max_block_ms=5_000)
     try:
-        with pytest.raises(KafkaError, match="TopicAuthorizationFailed|uthorization") as refused:
+        with pytest.raises(KafkaError, match="uthorization") as refused:
             producer.send(topic_name(house.feed, kind), b"{}").get(30)
         assert not isinstance(refused.value, KafkaTimeoutError)
     finally:
@@ -218,7 +218,7 @@ def test_a_reader_of_features_reads_and_writes_nothing(house: House) -> None:
     url = house.servers("operator").redis.replace("operator", "reader", 1)
     with FeatureReader(url, house.feed) as reader:
         assert (reader.read(["line-0"]).event_time > 0).all()
-        with pytest.raises(Exception, match="NOPERM|no permissions"):
+        with pytest.raises(Exception, match="permissions"):
             reader._client.set("sg:x", 1)
 
 

@@ -38,7 +38,7 @@ _CSV = [
 _PLANTS = [
     b'from streamgauge import Category, Feed, Number\n\npumps = Feed(\n    "pumps",\n    entity="pump",\n    time="ts",\n'
     b'    fields=[Number("temperature", low=-40, high=120), Category("mode", values=["run"])],\n    windows=["1m", "10m"],\n)\n',
-    b'from streamgauge import *\nfrom contracts.definition import Feed, Number\na = Feed("a", entity="e", time="t", fields=[Number("x")], lateness="5s")\n'
+    b'from contracts.definition import Feed, Number\na = Feed("a", entity="e", time="t", fields=[Number("x")], lateness="5s")\n'
     b'b = Feed("b", "e", "t", [Number("x", counter=True)], tiles=3, season=None)\n',
 ]
 _NAMES = {"Feed", "Number", "Category"}

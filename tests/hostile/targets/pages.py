@@ -34,9 +34,9 @@ class Pages(Target):
     share = 0.02
     seconds = 4.0
     tokens: ClassVar[list[bytes]] = [
-        *b"GET POST HEAD OPTIONS CONNECT / // /../ /%2e%2e/ %00 %ff ? # HTTP/1.0 HTTP/9.9 Host: Content-Length: Transfer-Encoding: chunked".split(b" "),
-        *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\x00", b"\xff", b": ", b"-1", b"9" * 30, b"Expect: 100-continue\r\n", b"A: " + b"x" * 9_000),
-    ]  # fmt: skip
+        *b"GET POST HEAD CONNECT / // /../ /%2e%2e/ %00 %ff ? # HTTP/1.0 HTTP/9.9 Host: Content-Length: chunked -1 \x00 \xff".split(b" "),
+        *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b": ", b"9" * 30, b"Expect: 100-continue\r\n", b"A: " + b"x" * 9_000),
+    ]
 
     def corpus(self) -> list[bytes]:
         if not hasattr(self, "_port"):
