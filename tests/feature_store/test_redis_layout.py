@@ -1,4 +1,4 @@
-"""docs/redis-layout.md says what the code does: its examples are the code's bytes, its reader works; so do the rights of docs/security.md."""
+"""docs/redis-layout.md says what the code does: examples, the reader in plain Python; so do the rights of docs/security.md."""
 
 from __future__ import annotations
 
