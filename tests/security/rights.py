@@ -14,7 +14,12 @@ from tests.doc_pages import ROOT, blocks, rows, section
 
 PAGE = ROOT / "docs/security.md"
 _RESOURCES = {"topics": ResourceType.TOPIC, "group": ResourceType.GROUP, "transactional ids": ResourceType.TRANSACTIONAL_ID}
-_OPERATIONS = {"Read": ACLOperation.READ, "Write": ACLOperation.WRITE, "DescribeConfigs": ACLOperation.DESCRIBE_CONFIGS}
+_OPERATIONS = {
+    "Read": ACLOperation.READ,
+    "Write": ACLOperation.WRITE,
+    "Describe": ACLOperation.DESCRIBE,
+    "DescribeConfigs": ACLOperation.DESCRIBE_CONFIGS,
+}
 
 
 class Right(NamedTuple):

@@ -23,6 +23,7 @@ from feature_store.readers import FeatureReader
 from producers.sender import Sender
 from stream_processors.status import feed_status
 from stream_processors.topics import ensure_topics
+from stream_processors.trainer.logs import FeedLogs
 from stream_processors.waiting import wait_for_kafka
 from streamgauge.local_stack import free_port
 from streamgauge.local_stack.child import Child
@@ -31,10 +32,11 @@ from streamgauge.warm_up import warm_up
 from tests.security.certificates import Certificates, make_certificates
 from tests.security.rights import grant, redis_users, rights, roles
 from tests.security.servers import ADMIN, SecureKafka, secure_redis
+from tests.stream_processors.trainer.retrain_log import Story, request
 from tests.streamgauge.commands_in_process import Done, command
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka]
-WAIT_SECONDS = 150.0
+WAIT_SECONDS = 240.0
 PASSWORD = "p@ss/w:rd%41-of-"  # with each sign that an address gives a meaning
 PLANT = """
 from streamgauge import Category, Feed, Number, Regression
@@ -100,6 +102,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         try:
             _send(kafka, feed)
             _wait_for("all to be folded and joined", lambda: _is_folded(feed, servers("operator")), list(children.values()))
+            with Sender(servers("worker").kafka) as sender:
+                sender.send(topic_name(feed, "retrain"), [None], [request(feed, 0)])
+            logs_of = FeedLogs(feed, servers("operator").kafka)
+            _wait_for("a trained version to arrive", lambda: bool(Story(logs_of).arrivals), list(children.values()))
             said = _look(plant, servers)
         finally:
             exits = {name: child.stop() for name, child in children.items()}
@@ -108,23 +114,23 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def _send(kafka: SecureKafka, feed: Feed) -> None:
-    """Half of the events with a password, half with a certificate; then a label for each tenth."""
+    """Half of the events with a password, half with a certificate; then a label for each."""
     keys = [b"line-%d" % (i % 4) for i in range(EVENTS)]
     values = [b'{"line":"line-%d","at":%d,"load":%d.5,"mode":"run"}' % (i % 4, START + i * 1_000_000, i % 17) for i in range(EVENTS)]
     for address, part in ((kafka.of("producer"), slice(0, EVENTS // 2)), (kafka.by_certificate(), slice(EVENTS // 2, EVENTS))):
         with Sender(KafkaSettings.parse(address)) as sender:
             sender.send(events_topic(feed), keys[part], values[part])
             sender.flush()
-    labels = [b'{"entity":"line-%d","event_time":%d,"value":%d}' % (i % 4, START + i * 1_000_000, i % 17) for i in range(0, EVENTS, 10)]
+    labels = [b'{"entity":"line-%d","event_time":%d,"value":%d}' % (i % 4, START + i * 1_000_000, i % 17) for i in range(EVENTS)]
     with Sender(KafkaSettings.parse(kafka.of("labeller"))) as sender:
-        sender.send(topic_name(feed, "labels"), keys[::10], labels)
+        sender.send(topic_name(feed, "labels"), keys, labels)
         sender.flush()
 
 
 def _is_folded(feed: Feed, servers: Servers) -> bool:
     status = asyncio.run(feed_status(feed, servers))
     labels = status["labels"]
-    return bool(status["totals"]["read"] == EVENTS and labels["joined"] == EVENTS // 10 and status["balanced"])
+    return bool(status["totals"]["read"] == EVENTS and labels["joined"] == EVENTS and status["balanced"])
 
 
 def _look(plant: Path, servers: Callable[..., Servers]) -> dict[str, Done]:
