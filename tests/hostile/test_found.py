@@ -23,7 +23,7 @@ from contracts.ids import MAX_ID_CHARACTERS, is_id, parse_id
 from contracts.record_reader import MAX_RECORD_BYTES, RecordReader, is_deeper
 from contracts.records import TOPIC_RECORDS, Switch
 from feature_store.checkpoint import decode_manifest
-from feature_store.feature_table import Worth
+from feature_store.feature_table import FeatureTable, Worth
 from feature_store.history_files import HistoryFiles
 from feature_store.readers import _Reading
 from feature_store.redis_layout import DIRECTORY_ENTRY, UNKNOWN, entry_of, generation_of
@@ -42,7 +42,7 @@ from stream_processors.log_fold import LogFold
 from tests.hostile import samples
 from tests.stream_processors.fetches import START_MS, Row, make_batch
 from tests.stream_processors.joiner.joining import FEED as JOINED
-from tests.stream_processors.joiner.joining import Bench, score
+from tests.stream_processors.joiner.joining import START, Bench, score
 
 DEEP = b'{"x":' + b"[" * 900 + b"]" * 900 + b"," + b'"kind":"taken","log":"a","partition":0}'
 DEEPER = b'{"x":' + b'{"a":' * 100_000
@@ -102,7 +102,7 @@ def test_evidence_of_made_up_partitions_does_not_grow_the_judge() -> None:
 
 def test_examples_of_made_up_partitions_do_not_grow_the_learner() -> None:
     """Each partition that a score's id named was remembered, whatever stood there."""
-    good = json.loads(samples.examples(1)[0])
+    good = json.loads(samples.examples(2)[1])
     values = [json.dumps(good | {"score": f"small/1/{name}/5/score/0"}).encode() for name in ("x" * 400, "-1", "99999999", "007", "3")]
     fold = folded(LearnerFold(samples.SMALL, 1), *values)
     assert isinstance(fold, LearnerFold)
@@ -149,8 +149,8 @@ def test_labels_of_any_depth_are_read_or_not() -> None:
 def test_strangers_records_are_passed_over_by_a_successor(changed: dict[str, object]) -> None:
     """Examples, letters and remarks that begin like ones of the joiner ended the taking of its place."""
     bench = Bench()
-    bench.hear(score("a", 5, 0))
-    bench.tell({"entity": "a", "event_time": 5, "value": 1}, b"no label", {"entity": "a", "event_time": 5, "tags": ["odd"]})
+    bench.hear(score("a", START, 0))
+    bench.tell({"entity": "a", "event_time": START, "value": 1}, b"no label", {"entity": "a", "event_time": START, "tags": ["odd"]})
     values = [json.dumps(record | changed).encode() for record in (*bench.examples, *bench.letters, *bench.remarks)]
     assert len(values) == 3
     for value in [*values, b'{"id":"joined/1/labels-0/5\xff', b"[" * 5_000]:
@@ -218,17 +218,17 @@ def test_a_damaged_generation_makes_values_missing(stored: bytes) -> None:
     """It was a ValueError in each reader; and no vector may be believed that may be of a lower one."""
     assert generation_of(stored) == UNKNOWN
     table = _answered({b"generation": stored})
-    assert table.worth.tolist() == [Worth.MISSING]
+    assert set(table.worth.ravel().tolist()) == {Worth.MISSING}
 
 
 @pytest.mark.parametrize("stored", [b"", b"x", bytes(15), bytes(17)])
 def test_a_damaged_directory_entry_is_an_entity_never_seen(stored: bytes) -> None:
     """It was a struct.error in each reader."""
     assert entry_of(stored) is None
-    assert _answered({b"entry": stored}).worth.tolist() == [Worth.NEVER_SEEN]
+    assert set(_answered({b"entry": stored}).worth.ravel().tolist()) == {Worth.NEVER_SEEN}
 
 
-def _answered(damaged: dict[bytes, bytes]) -> object:
+def _answered(damaged: dict[bytes, bytes]) -> FeatureTable:
     """What a read comes to where the store holds something else in one place."""
     place = damaged.get(b"entry", DIRECTORY_ENTRY.pack(0, 1, 5))
     rounds = _Reading(samples.SMALL, one_node=True).rounds(["pump-01"], None, None, 1_767_225_700_000_000)
