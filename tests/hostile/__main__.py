@@ -13,8 +13,10 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tests.hostile.targets import TARGETS
 from tests.hostile.throwing import ROUND, Tally, throw
@@ -31,29 +33,30 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", choices=sorted(TARGETS))
     parser.add_argument("--first", type=int, default=0, help=f"round to begin with; a round is {ROUND} inputs")
+    parser.add_argument("--processes", type=int, default=1, help="targets at once")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
     if given.target:
         return _one(given.target, given.seed, given.inputs, given.first, given.json)
-    return _all(given.seed, given.inputs, given.json)
+    return _all(given.seed, given.inputs, given.processes, given.json)
 
 
-def _all(seed: int, inputs: int, file: str | None) -> int:
+def _all(seed: int, inputs: int, processes: int, file: str | None) -> int:
     shares = sum(made.share for made in TARGETS.values())
-    found: dict[str, dict[str, object]] = {}
-    for name, made in TARGETS.items():
-        count = max(ROUND, round(inputs * made.share / shares))
+    found: dict[str, dict[str, Any]] = {}
+
+    def in_own_process(name: str) -> None:
+        count = max(ROUND, round(inputs * TARGETS[name].share / shares))
         command = [sys.executable, "-m", "tests.hostile", "--target", name, "--seed", str(seed), "--inputs", str(count), "--json", "-"]
         run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-        lines = run.stdout.splitlines()
-        found[name] = (
-            json.loads(lines[-1])
-            if lines and lines[-1].startswith("{")
-            else {"inputs": 0, "broken": [f"{name} ended with {run.returncode}"]}
-        )
-        print(f"{name:22} {found[name]['inputs']:>9,} inputs, {len(found[name]['broken'])} broken", flush=True)  # type: ignore[arg-type]
-    total = sum(int(each["inputs"]) for each in found.values())  # type: ignore[call-overload]
-    broken = [sentence for each in found.values() for sentence in each["broken"]]  # type: ignore[attr-defined]
+        last = (run.stdout.splitlines() or [""])[-1]
+        found[name] = json.loads(last) if last.startswith("{") else {"inputs": 0, "broken": [f"{name} ended with {run.returncode}"]}
+        print(f"{name:22} {found[name]['inputs']:>9,} inputs, {len(found[name]['broken'])} broken", flush=True)
+
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(in_own_process, sorted(TARGETS, key=lambda name: -TARGETS[name].share)))
+    total = sum(each["inputs"] for each in found.values())
+    broken = [sentence for each in found.values() for sentence in each["broken"]]
     print(f"{total:,} inputs, seed {seed}: {len(broken)} broken")
     for sentence in broken:
         print(sentence)

@@ -84,7 +84,7 @@ def _cut_off(draw: random.Random, data: bytearray, _: Sequence[bytes]) -> None:
 
 def _double(draw: random.Random, data: bytearray, _: Sequence[bytes]) -> None:
     part = bytes(data[_span(draw, data)])
-    _put(draw, data, part * draw.choice((1, 1, 2, 16, max(1, 40_000 // max(len(part), 1)))))
+    _put(draw, data, part * draw.choice((1, 1, 1, 1, 2, 2, 16, max(1, 40_000 // max(len(part), 1)))))
 
 
 def _cross(draw: random.Random, data: bytearray, corpus: Sequence[bytes]) -> None:
@@ -114,7 +114,7 @@ def _word(draw: random.Random, data: bytearray, _: Sequence[bytes]) -> None:
 
 
 def _nest(draw: random.Random, data: bytearray, _: Sequence[bytes]) -> None:
-    depth = draw.choice((8, 32, 33, 100, 1_000, 20_000))
+    depth = draw.choice((8, 8, 31, 32, 33, 100, 1_000, 20_000))
     opened, closed = draw.choice(((b"[", b"]"), (b'{"a":', b"}"), (b"\x91", b""), (b"\x81\xa1a", b"")))
     deep = opened * depth + b"1" + (closed * depth if draw.random() < 0.7 else b"")
     if draw.random() < 0.5:

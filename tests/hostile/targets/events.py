@@ -148,3 +148,4 @@ def adds_up(fetched: Fetched) -> None:
 
 
 EVENT_TARGETS = [PumpEvents, LineEvents, EventBatches, RecordBatches]
+    share = 0.3

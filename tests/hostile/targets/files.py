@@ -49,7 +49,6 @@ class Files(Target):
 
     refuses = ()
     suffix: str
-    share = 0.1
     seconds = 4.0
 
     def begin(self, draw: random.Random) -> None:
@@ -95,6 +94,7 @@ def only_names(text: str) -> None:
 
 class CsvFiles(Files):
     name = "csv-files"
+    share = 0.03
     suffix = ".csv"
     tokens: ClassVar[list[bytes]] = [
         *b'" , ; \t | \n \r\n "" NaN - 1e999 0x1 2026-01-01 \xff \x00 \xef\xbb\xbf'.split(b" "),
@@ -110,6 +110,7 @@ class CsvFiles(Files):
 
 class ParquetFiles(Files):
     name = "parquet-files"
+    share = 0.03
     suffix = ".parquet"
 
     def corpus(self) -> list[bytes]:
@@ -160,3 +161,4 @@ class PlantFiles(Target):
 
 
 FILE_TARGETS = [CsvFiles, ParquetFiles, PlantFiles]
+    share = 0.05

@@ -61,7 +61,7 @@ class StreamFoldTarget(FoldTarget):
     """Events through validation, deduplication, windows, detectors and scores."""
 
     name = "stream-fold"
-    share = 2.0
+    share = 0.7
 
     def __init__(self) -> None:
         log, _ = hostile(samples.SMALL, 3, samples.RECORDS)
@@ -195,3 +195,5 @@ class RestoredTarget(Target):
 
 
 FOLD_TARGETS = [StreamFoldTarget, JudgeTarget, LearnerTarget, JoinerTarget, RecalledTarget, RestoredTarget]
+    share = 0.6
+    share = 0.02

@@ -131,7 +131,7 @@ class Scores(Target):
     """Scores on their way into the history: strangers' are passed over, the others become rows."""
 
     name = "scores"
-    share = 0.5
+    share = 0.2
 
     def corpus(self) -> list[bytes]:
         return samples.values("scores", 12)

@@ -168,3 +168,4 @@ class ArchivedLogs(Stored):
 
 
 STATE_TARGETS = [StateCodec, Predictors, HalfSpaceTrees, Tests, Manifests, FullCopies, ArchivedLogs]
+    share = 0.1

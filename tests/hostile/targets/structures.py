@@ -89,7 +89,7 @@ class LabelStructures(Drawn):
 class FoldStructures(Drawn, FoldTarget):
     """Records of a fold's log, field by field, after a state has formed."""
 
-    share = 0.2
+    share = 0.06
 
     def begin(self, draw: random.Random) -> None:
         Drawn.begin(self, draw)
@@ -193,3 +193,6 @@ def _made(item: Any) -> Any:
 
 
 STRUCTURE_TARGETS = [RecordStructures, LabelStructures, EvidenceStructures, ExampleStructures, Definitions]
+    share = 0.06
+    share = 0.06
+    share = 0.05
