@@ -102,11 +102,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         try:
             _send(kafka, feed)
             _wait_for("all to be folded and joined", lambda: _is_folded(feed, servers("operator")), list(children.values()))
+            said = {"verify": command(["verify", str(plant)], servers("operator"))}  # before a request that no fold has made
             with Sender(servers("worker").kafka) as sender:
                 sender.send(topic_name(feed, "retrain"), [None], [request(feed, 0)])
             logs_of = FeedLogs(feed, servers("operator").kafka)
             _wait_for("a trained version to arrive", lambda: bool(Story(logs_of).arrivals), list(children.values()))
-            said = _look(plant, servers)
+            said |= _look(plant, servers)
         finally:
             exits = {name: child.stop() for name, child in children.items()}
             logs = "".join(child.log_path.read_text(errors="replace") for child in children.values())
@@ -139,7 +140,6 @@ def _look(plant: Path, servers: Callable[..., Servers]) -> dict[str, Done]:
     reader = ["--redis", servers("operator", "reader").redis]
     return {
         "status": command(["status", path, "--json"], operator),
-        "verify": command(["verify", path], operator),
         "metrics": command(["metrics", path], operator),
         "models": command(["models", path, "list"], operator, redis=False),
         "dead-letters": command(["dead-letters", path], operator, redis=False),

@@ -68,6 +68,7 @@ class EventBatches(Target):
     """Many events in a batch: neighbours of a hostile record keep their columns."""
 
     name = "event-batches"
+    share = 0.3
     refuses = ()
     _ROWS = 8
 
@@ -148,4 +149,3 @@ def adds_up(fetched: Fetched) -> None:
 
 
 EVENT_TARGETS = [PumpEvents, LineEvents, EventBatches, RecordBatches]
-    share = 0.3

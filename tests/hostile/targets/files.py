@@ -131,8 +131,8 @@ class PlantFiles(Target):
     """The definition loader: a DefinitionError with the file, or feeds. A plant is Python, so mutants stay close to one."""
 
     name = "plant-files"
+    share = 0.05
     refuses = (StreamgaugeError,)
-    share = 0.1
     tokens: ClassVar[list[bytes]] = [
         *b'( ) [ ] { } , = " # : \n \t \\ None True -1 1e9 0x Feed Number lambda if def @ * ** ... \xff \x00'.split(b" ")
     ]
@@ -161,4 +161,3 @@ class PlantFiles(Target):
 
 
 FILE_TARGETS = [CsvFiles, ParquetFiles, PlantFiles]
-    share = 0.05

@@ -117,6 +117,7 @@ class JoinerTarget(Target):
     """Labels beside scores: each label ends in one outcome or waits, also over restarts."""
 
     name = "joiner"
+    share = 0.6
     refuses = ()
 
     def corpus(self) -> list[bytes]:
@@ -164,8 +165,8 @@ class RestoredTarget(Target):
     """State chunks that another wrote: a fold takes them back whole, or says StateError."""
 
     name = "restored"
+    share = 0.02
     refuses = (StateError,)
-    share = 0.1
 
     def __init__(self) -> None:
         self._folds: list[tuple[type[FoldTarget], dict[str, bytes]]] = []
@@ -195,5 +196,3 @@ class RestoredTarget(Target):
 
 
 FOLD_TARGETS = [StreamFoldTarget, JudgeTarget, LearnerTarget, JoinerTarget, RecalledTarget, RestoredTarget]
-    share = 0.6
-    share = 0.02

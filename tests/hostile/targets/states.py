@@ -159,8 +159,8 @@ class ArchivedLogs(Stored):
     """Parquet of the log as it stood: a HistoryError, or records whose offsets add up."""
 
     name = "archived-logs"
+    share = 0.1
     refuses = (HistoryError,)
-    share = 0.2
 
     def __init__(self) -> None:
         batch = raw_batch([3, 4, 6], [-1, 5, 6], [b"k", None, b""], [b"v", b"w" * 40, None])
@@ -168,4 +168,3 @@ class ArchivedLogs(Stored):
 
 
 STATE_TARGETS = [StateCodec, Predictors, HalfSpaceTrees, Tests, Manifests, FullCopies, ArchivedLogs]
-    share = 0.1

@@ -59,8 +59,8 @@ class RecordStructures(Drawn):
     """Records of every topic, field by field."""
 
     name = "record-structures"
+    share = 0.06
     refuses = ()
-    share = 0.3
     strategy = st.one_of(
         [st.tuples(st.just(kind), structure(record)) for kind, record in sorted(TOPIC_RECORDS.items())],
     )
@@ -78,8 +78,8 @@ class LabelStructures(Drawn):
     """Labels, field by field."""
 
     name = "label-structures"
+    share = 0.06
     refuses = ()
-    share = 0.2
     strategy = structure(Label)
 
     def take(self, data: bytes, draw: random.Random) -> None:
@@ -159,8 +159,8 @@ class Definitions(Drawn):
     """Settings of a feed: a DefinitionError, or a feed that has a hash and can decode."""
 
     name = "definitions"
+    share = 0.05
     refuses = (DefinitionError,)
-    share = 0.2
     strategy = st.lists(st.sampled_from(sorted(_SETTINGS)), max_size=3, unique=True).flatmap(
         lambda names: st.fixed_dictionaries({name: _SETTINGS[name] for name in names})
     )
@@ -193,6 +193,3 @@ def _made(item: Any) -> Any:
 
 
 STRUCTURE_TARGETS = [RecordStructures, LabelStructures, EvidenceStructures, ExampleStructures, Definitions]
-    share = 0.06
-    share = 0.06
-    share = 0.05
