@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import functools
-import random
 
 import msgspec
 import numpy as np
 
 from contracts.definition import Classification, Feed, Regression
-from contracts.records import AdwinChange, Answer, DatasetPin, Decision, LeftOut, RetrainRequest, Sample, Switch
+from contracts.records import AdwinChange, Answer, DatasetPin, Decision, Example, LeftOut, RetrainRequest, Rollout, Sample, Switch
 from stream_processors.log_fold import Outputs
 from stream_processors.stream_fold.fold import StreamFold
 from tests.online_model.evidence_log import EvidenceLog, judged, pumps
 from tests.online_model.snapshots import arrival_of, linear_snapshot
-from tests.stream_processors.joiner.joining import FEED as JOINED
-from tests.stream_processors.joiner.joining import STATES
 from tests.stream_processors.joiner.label_streams import stream
 from tests.stream_processors.stream_fold.streams import hostile, small_feed
 
 SMALL = small_feed("small", target=Regression("power", unit="kW"))
+PUMPS = pumps()  # whose evidence is judged
 RECORDS = 300
 
 
@@ -84,10 +83,6 @@ def labels(feed: Feed) -> list[bytes]:
 def examples(count: int = 12) -> list[bytes]:
     """Examples, arrivals and decisions for SMALL."""
     chance, width = np.random.default_rng(1), len(linear_snapshot(SMALL, "v1", {"heat_last": 1.0}).features)
-    import base64
-
-    from contracts.records import Example
-
     found = []
     for i in range(count):
         vector = chance.normal(size=width).astype("<f8").tobytes()
@@ -114,8 +109,6 @@ def examples(count: int = 12) -> list[bytes]:
 
 def models() -> list[bytes]:
     """Snapshots, rollouts and answers, as learner and trainer write them."""
-    from contracts.records import Rollout
-
     snapshot = linear_snapshot(SMALL, "v1", {"heat_last": 2.0})
     rollouts = [
         Rollout(id=f"small/1/examples/{n}/rollout/0", stage=stage, version="v1", champion="v1", challenger="v2", share=0.1)
@@ -146,6 +139,3 @@ def requests() -> list[bytes]:
     pin = DatasetPin(feed="small", definition="d", generations={"0": 1}, offsets={"0": (0, 5)})
     request = RetrainRequest(id="small/1/evidence/5/retrain/0", incident="i", reason="r", event_time=5, from_offset={"0": 1}, pin=pin)
     return [msgspec.json.encode(request)]
-
-
-__all__ = ["JOINED", "STATES", "pumps", "random"]

@@ -83,7 +83,7 @@ def test_a_record_above_its_bound_is_none() -> None:
 def test_evidence_with_what_no_state_can_hold_is_dead_lettered(changed: dict[str, object]) -> None:
     """A number beyond 64 bits ended each checkpoint of the judge, a year 148,108 its sentences, for ever: the log keeps both."""
     good = json.loads(samples.evidence()[-2])
-    fold = folded(JudgeFold(samples.pumps(), 1), json.dumps(good | changed).encode())
+    fold = folded(JudgeFold(samples.PUMPS, 1), json.dumps(good | changed).encode())
     assert fold.counters()["dead_lettered"] == 1
     assert fold.all_chunks()
 
@@ -94,7 +94,7 @@ def test_evidence_of_made_up_partitions_does_not_grow_the_judge() -> None:
     values = [
         json.dumps(good | {"id": f"pumps/1/{n}/5/evidence/0", "partition": n}).encode() for n in range(MAX_PARTITIONS, MAX_PARTITIONS + 50)
     ]
-    fold = folded(JudgeFold(samples.pumps(), 1), *values)
+    fold = folded(JudgeFold(samples.PUMPS, 1), *values)
     assert isinstance(fold, JudgeFold)
     assert fold._state.partitions == {}
     assert fold._state.counters["unreadable"] == 50

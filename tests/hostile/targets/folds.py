@@ -91,7 +91,7 @@ class JudgeTarget(FoldTarget):
         return samples.evidence()
 
     def new_fold(self) -> LogFold:
-        return JudgeFold(samples.pumps(), 1)
+        return JudgeFold(samples.PUMPS, 1)
 
     def end(self) -> None:
         super().end()
