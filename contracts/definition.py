@@ -29,6 +29,7 @@ ARCHIVE = ("scores", "raw")
 MAX_CLASSES = 20  # a score record holds one probability a class and model
 MAX_FIELDS = 64  # the decoder finds a field by a linear look at this many names
 MAX_WINDOWS = 8
+MAX_PARTITIONS = 10_000  # of a feed; a record that speaks of a greater one is a stranger's, and must not grow a state
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\- ]{0,79}")
 _FEED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
@@ -319,7 +320,7 @@ def _check_fields(feed: Feed, where: str) -> None:
 def _check_settings(feed: Feed, where: str) -> None:
     if feed.time_unit not in (None, "s", "ms", "us", "ns"):
         raise DefinitionError(f"{where}: time_unit {feed.time_unit!r} is unknown; write 's', 'ms', 'us' or 'ns', or leave it out")
-    for name, low, high in (("partitions", 1, 10_000), ("tiles", 1, 60), ("max_entities", 1, 10_000_000), ("remembered", 1, 1024)):
+    for name, low, high in (("partitions", 1, MAX_PARTITIONS), ("tiles", 1, 60), ("max_entities", 1, 10_000_000), ("remembered", 1, 1024)):
         value = getattr(feed, name)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise DefinitionError(f"{where}: {name}={value!r}; write a whole number from {low} to {high}")

@@ -37,8 +37,10 @@ def parse_event_time(value: object, unit: str | None = None) -> int | None:
 
 
 def format_event_time(microseconds: int) -> str:
-    """ISO 8601 in UTC with microseconds only where there are any."""
+    """ISO 8601 in UTC with microseconds only where there are any; of what no calendar has, such as a damaged value, the bare number."""
     seconds, rest = divmod(microseconds, 1_000_000)
+    if abs(microseconds) > MAX_EVENT_TIME:
+        return f"{microseconds} us"
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:06d}Z" if rest else f"{text}Z"
 

@@ -1,9 +1,10 @@
-"""Where Kafka and Redis are: command-line options over STREAMGAUGE_* variables over a local default."""
+"""Where Kafka and Redis are: command-line options over STREAMGAUGE_* variables, or files that they name, over a local default."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -11,6 +12,7 @@ from contracts.errors import SettingsError
 
 KAFKA_VARIABLE = "STREAMGAUGE_KAFKA"
 REDIS_VARIABLE = "STREAMGAUGE_REDIS"
+FILE_SUFFIX = "_FILE"  # STREAMGAUGE_KAFKA_FILE names a file with the address: environments are shown by more tools than files are
 
 _PROTOCOLS = {"kafka": "PLAINTEXT", "kafka+ssl": "SSL", "kafka+sasl": "SASL_PLAINTEXT", "kafka+sasl+ssl": "SASL_SSL"}
 
@@ -102,9 +104,9 @@ class Servers:
 
     @classmethod
     def resolve(cls, kafka: str | None = None, redis: str | None = None) -> Servers:
-        """Options first, then the environment, then localhost."""
-        kafka_text = kafka or os.environ.get(KAFKA_VARIABLE) or "localhost:9092"
-        redis_text = redis or os.environ.get(REDIS_VARIABLE) or "redis://localhost:6379"
+        """Options first, then the environment, then the file that it names, then localhost."""
+        kafka_text = kafka or configured(KAFKA_VARIABLE) or "localhost:9092"
+        redis_text = redis or configured(REDIS_VARIABLE) or "redis://localhost:6379"
         if "://" not in redis_text:
             redis_text = f"redis://{redis_text}"
         parts = _parts(redis_text, "Redis")
@@ -125,9 +127,21 @@ class Servers:
         return {KAFKA_VARIABLE: self.kafka.address, REDIS_VARIABLE: self.redis}
 
 
+def configured(variable: str) -> str:
+    """The address in a variable, or in the file that its twin with FILE_SUFFIX names; "" where there is neither."""
+    path = os.environ.get(variable + FILE_SUFFIX)
+    if os.environ.get(variable) or not path:
+        return os.environ.get(variable, "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsError(f"{variable}{FILE_SUFFIX}: {path} cannot be read ({reason}); write the address into that file") from error
+
+
 def public_url(url: str) -> str:
     """A URL as it may be shown: without user, password and options, any of which can be a secret."""
-    parts = _parts(url, "Redis")
+    parts = _parts(url, "Server")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 

@@ -9,6 +9,7 @@ import msgspec
 from crc32c import crc32c
 
 from contracts.errors import StateError
+from contracts.unreadable import UNREADABLE
 
 FORMAT = 1  # of the manifest; a reader refuses what it does not know
 MAX_CHUNK_BYTES = 1_000_000  # one above it would block the server's other clients for more than a millisecond
@@ -88,7 +89,7 @@ def decode_manifest(stored: bytes) -> Manifest:
         if version != FORMAT:
             raise StateError(f"the manifest has format {version}, this version reads {FORMAT}; use the one that wrote it")
         fields = msgspec.structs.asdict(msgspec.json.decode(text, type=_Stored))
-    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, *UNREADABLE) as error:
         raise StateError(f"the manifest cannot be read ({error}); another program wrote it") from error
     del fields["format"]
     fields["output_ends"] = {(topic, partition): end for topic, partition, end in fields["output_ends"]}

@@ -9,6 +9,7 @@ import pyarrow as pa
 from contracts.definition import Feed
 from contracts.errors import HistoryError
 from contracts.records import DatasetPin
+from contracts.settings import public_url
 from feature_store.feature_columns import feature_names
 from feature_store.history import LIVE, LogTail, beyond_files, files_of_revision, joined, of_definition, read_file, rows_of_revision
 from feature_store.history_files import CUT, HistoryFiles, ScoreFile, cut_of
@@ -74,7 +75,8 @@ def pin_of_history(feed: Feed, url: str, revision: int = LIVE) -> DatasetPin:
     newest = {file.partition: file.generation for file in live}
     mine = of_definition(files, [file for file in live if file.generation == newest[file.partition]], feed)
     if not mine:
-        raise HistoryError(f"{url}: nothing of feed '{feed.name}' with this definition is archived yet; see: streamgauge archive")
+        where = public_url(url)
+        raise HistoryError(f"{where}: nothing of feed '{feed.name}' with this definition is archived yet; see: streamgauge archive")
     places = {file.partition: [f for f in mine if f.partition == file.partition] for file in mine}
     return DatasetPin(
         feed=feed.name,

@@ -51,8 +51,8 @@ class FullCopies:
 
     @property
     def url(self) -> str:
-        """Where the history is."""
-        return self._files.url
+        """Where the history is, as it may be shown."""
+        return self._files.shown
 
     def offsets(self) -> list[int]:
         """Offsets of all copies of the generation, rising.
@@ -156,7 +156,7 @@ def decode_copy(data: bytes) -> Checkpoint:
     for name, (part,) in sorted(manifest.chunks.items()):
         try:
             found[part.id] = codec.decompress(next(pieces), part.length, asbytes=True)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise StateError(f"chunk {name} cannot be unpacked ({error})") from error
     return Checkpoint(manifest, join_chunks(manifest, found))
 

@@ -87,7 +87,7 @@ def files_of_revision(files: HistoryFiles, feed: Feed, revision: int) -> list[Sc
     done = files.complete(feed.name)
     if revision != LIVE and all(found != revision for found, _ in done):
         known = sorted({found for found, _ in done} | {LIVE})
-        raise HistoryError(f"{files.url}: {feed.name} has no complete revision {revision}; there are {', '.join(map(str, known))}")
+        raise HistoryError(f"{files.shown}: {feed.name} has no complete revision {revision}; there are {', '.join(map(str, known))}")
     loaded = max((found for found, generation in done if generation == FILES and found <= revision), default=None)
     out = []
     for file in files.scores(feed.name):
@@ -129,7 +129,7 @@ def _reading(files: HistoryFiles, file: ScoreFile) -> Iterator[Any]:
     try:
         with files.open(file.path) as opened:
             yield opened
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise HistoryError(f"{file.path} cannot be read ({str(error).splitlines()[0]}); remove it and archive it again") from error
 
 

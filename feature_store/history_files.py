@@ -18,6 +18,8 @@ import fsspec
 import msgspec
 
 from contracts.errors import HistoryError, SettingsError
+from contracts.settings import public_url
+from contracts.unreadable import UNREADABLE
 
 CUT = 10_000
 """Source offsets of a file. More would hold too much of each partition in memory until the cut is reached (10,000 rows of
@@ -68,6 +70,11 @@ def configured_history(given: str | None) -> str | None:
     return given or os.environ.get(VARIABLE) or None
 
 
+def _without(url: str, error: Exception) -> str:
+    """The error's words where they do not repeat the URL, which may hold credentials."""
+    return type(error).__name__ if url in str(error) else str(error)
+
+
 def cut_of(offset: int) -> int:
     """First offset of the file that holds `offset`."""
     return offset // CUT * CUT
@@ -84,8 +91,10 @@ class HistoryFiles:
         try:
             self._fs, root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
-            raise SettingsError(f"history at {url}: {error}; write a directory, or a URL that fsspec reads") from error
+            where, why = public_url(url), _without(url, error)
+            raise SettingsError(f"history at {where}: {why}; write a directory, or a URL that fsspec reads") from error
         self.url = url
+        self.shown = public_url(url)  # for messages: an address may hold credentials
         self.root = root.rstrip("/")
         self._local = "file" in ([self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol)
 
@@ -120,7 +129,13 @@ class HistoryFiles:
     def complete(self, feed: str) -> dict[tuple[int, int], Any]:
         """What backfills are complete, by (revision, generation), each with what it was made from."""
         found = [(path, _MARK.fullmatch(name)) for path, name in self._names(f"{feed}/scores")]
-        return {(int(match[1]), int(match[2])): msgspec.json.decode(self.read(path)) for path, match in found if match}
+        return {(int(match[1]), int(match[2])): self._mark(path) for path, match in found if match}
+
+    def _mark(self, path: str) -> Any:
+        try:
+            return msgspec.json.decode(self.read(path))
+        except UNREADABLE as error:
+            raise HistoryError(f"{path} cannot be read ({error}); remove it, and load that revision again") from error
 
     def read(self, path: str) -> bytes:
         """All bytes of a file."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from contracts.definition import Feed
+from contracts.settings import public_url
 from feature_store.readers import FeatureReader
 from feature_store.redis_addresses import CLIENT_ERRORS
 from feature_store.redis_connection import in_words, sync_client
-from feature_store.redis_layout import DIRECTORY_ENTRY, directory_keys
+from feature_store.redis_layout import directory_keys, entry_of
 
 PORTION = 10_000  # entities of one call: some hundred bytes each
 
@@ -29,15 +30,15 @@ def known_entities(url: str, feed: Feed) -> dict[str, Heard]:
     client = sync_client(url)
     try:
         entries = client.hscan_iter(directory_keys(feed.name).entries, count=PORTION)
-        first = {entity.decode(): DIRECTORY_ENTRY.unpack(entry)[2] for entity, entry in entries}
-        reader, names, found = FeatureReader(client, feed), sorted(first), {}
+        first = {entity.decode(errors="replace"): found[2] for entity, entry in entries if (found := entry_of(entry))}
+        reader, names, heard = FeatureReader(client, feed), sorted(first), dict[str, Heard]()
         for at in range(0, len(names), PORTION):
             table = reader.read(names[at : at + PORTION], features=[])
             for name, newest in zip(table.entities, table.event_time.tolist(), strict=True):
                 if newest >= 0:
-                    found[name] = Heard(min(first[name], newest), newest)
-        return found
+                    heard[name] = Heard(min(first[name], newest), newest)
+        return heard
     except CLIENT_ERRORS as error:
-        raise in_words(error, url) from error
+        raise in_words(error, public_url(url)) from error
     finally:
         client.close()

@@ -19,7 +19,7 @@ from feature_store import checkpoint as chunks
 from feature_store.checkpoint import Checkpoint, Manifest, Part
 from feature_store.fenced_calls import FencedCalls, Reply, Unexpected
 from feature_store.redis_addresses import AnyAsyncClient
-from feature_store.redis_layout import DIRECTORY_ENTRY, WEEK_S, directory_keys, partition_keys
+from feature_store.redis_layout import DIRECTORY_ENTRY, UNKNOWN, WEEK_S, directory_keys, generation_of, partition_keys
 
 SLICE_VECTORS = 256  # in one call, some 0.7 ms of the server's time: with more, a reader's p99 passes 1 ms while a batch is served
 SLICE_BYTES = 524_288  # the same bound for long vectors
@@ -92,7 +92,9 @@ class PartitionStore:
             except StateError:
                 self._current = None  # `restore` says why
         known = self._partition is None or (await self._direct([]))[0][0] is not None
-        return Taken(manifest, previous, None if generation is None else int(generation), reply[0] is None or not known)
+        if (found := generation_of(generation)) == UNKNOWN:
+            raise StateError(f"{self._keys.generation.decode()} holds no generation: another program wrote it; delete that key")
+        return Taken(manifest, previous, None if generation is None else found, reply[0] is None or not known)
 
     async def restore(self, taken: Taken) -> Checkpoint | None:
         """The newest checkpoint whose chunks are all there and unchanged; None where there never was one.
@@ -238,7 +240,7 @@ class PartitionStore:
             (b"take", self._calls.epoch), (keys.fence, keys.manifest, keys.previous, keys.chunks, keys.generation)
         )
         self._flip = reply[2] or b""
-        self._stored = {part.decode() for part in reply[5]}
+        self._stored = {part.decode() for part in reply[5] if part.isascii()}  # ours are
         return reply
 
     async def _direct(self, pairs: Sequence[tuple[bytes, bytes]]) -> tuple[Reply, bool]:

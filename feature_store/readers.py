@@ -26,7 +26,7 @@ from feature_store.feature_plan import feature_names, feature_windows
 from feature_store.feature_table import FeatureTable, Worth
 from feature_store.redis_addresses import CLIENT_ERRORS, is_cluster
 from feature_store.redis_connection import async_client, binary_only, client_address, in_words, sync_client
-from feature_store.redis_layout import DIRECTORY_ENTRY, PartitionKeys, directory_keys, partition_keys
+from feature_store.redis_layout import PartitionKeys, directory_keys, entry_of, generation_of, partition_keys
 from feature_store.served_vector import definition_word, vector_columns
 
 LOOK_AGAIN_SECONDS = 30.0  # without it a reader would go on reading an entity where it was before another producer moved it
@@ -154,7 +154,7 @@ class _Reading:
         rose = False
         for ask, reply in zip(asks, replies, strict=False):
             for partition, stored in zip(ask.partitions, reply, strict=False):
-                generation = int(stored or 0)
+                generation = generation_of(stored)
                 rose = rose or generation > self._generations.get(partition, generation)
                 self._generations[partition] = generation
             answer.blobs.update(zip(ask.names, reply[len(ask.partitions) :], strict=True))
@@ -163,10 +163,10 @@ class _Reading:
     def _note_places(self, entities: list[str], replies: list[list[bytes | None]], answer: _Answer) -> list[str]:
         """Takes up directory entries; returns the entities whose vector has not been asked for at that place."""
         moved = []
-        for entity, entry in zip(entities, (entry for reply in replies for entry in reply), strict=True):
-            place = answer.places.get(entity)
+        for entity, stored in zip(entities, (stored for reply in replies for stored in reply), strict=True):
+            place, entry = answer.places.get(entity), entry_of(stored)
             if entry is not None:
-                partition = DIRECTORY_ENTRY.unpack(entry)[0]
+                partition = entry[0]
                 if place is None or place.partition != partition:
                     place = _Place(partition, self._keys(partition).vector + entity.encode())
                     answer.places[entity] = place

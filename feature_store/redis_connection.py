@@ -151,7 +151,7 @@ def in_words(error: Exception, where: str) -> StreamgaugeError:
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
         return SettingsError(f"Redis at {where} refused the credentials ({text}); write redis://USER:PASSWORD@HOST:PORT")
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return SettingsError(f"Redis at {where}: the user lacks a right ({text}); docs/redis-layout.md lists the commands to allow")
+        return SettingsError(f"Redis at {where}: the user lacks a right ({text}); docs/security.md lists the commands to allow")
     if isinstance(error, (ValueError, TypeError)):
         return SettingsError(f"Redis address {where} cannot be used ({text}); write redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
     if "CERTIFICATE_VERIFY_FAILED" in text:

@@ -33,6 +33,10 @@ HEADER_FIELDS = [
 
 DIRECTORY_ENTRY = struct.Struct("<IIq")  # partition, generation, event time
 
+
+MAX_DIGITS = 18  # of a generation; more may not fit 64 bits
+UNKNOWN = 2**63 - 1
+
 WEEK_S = 7 * 86_400  # a shorter life would drop the last value of a device that is off for a few days
 
 
@@ -44,6 +48,18 @@ def vector_dtype(dimension: int) -> np.dtype[np.void]:
 def vector_lifetime_s(feed: Feed) -> int:
     """Seconds after its last write at which Redis collects a vector: a week, or longer where the definition looks further back."""
     return max(WEEK_S, 2 * max(*feed.window_us, feed.max_age_us) // 1_000_000)
+
+
+def entry_of(stored: bytes | None) -> tuple[int, int, int] | None:
+    """(partition, generation, event time in µs) of a directory entry; None where there is none, or another program's value."""
+    return None if stored is None or len(stored) != DIRECTORY_ENTRY.size else DIRECTORY_ENTRY.unpack(stored)
+
+
+def generation_of(stored: bytes | None) -> int:
+    """A partition's generation as it stands in Redis, 0 where none does; UNKNOWN, with which no vector is believed, where it is damaged."""
+    if stored is None:
+        return 0
+    return int(stored) if len(stored) <= MAX_DIGITS and stored.isdigit() else UNKNOWN
 
 
 class PartitionKeys(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.definition import Feed
+from contracts.definition import MAX_PARTITIONS, Feed
 from contracts.ids import RecordId, parse_id
 from contracts.records import Alert, Evidence, RetrainRequest
 from online_model.alerting import Outbox
@@ -93,7 +93,8 @@ class Judge:
         except ValueError:
             return None
         usable = evidence.source in state.thresholds.entity and evidence.log10_e == evidence.log10_e
-        return position if position.feed == self.feed.name and (usable or evidence.kind != "level") else None
+        known = position.feed == self.feed.name and -1 <= evidence.partition < MAX_PARTITIONS  # -1: of the feed as a whole
+        return position if known and (usable or evidence.kind != "level") else None
 
     def _remember(self, state: JudgeState, position: RecordId, evidence: Evidence) -> bool:
         """False for a repeat: of one writer and kind, positions only rise."""

@@ -7,6 +7,7 @@ import msgspec
 from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.records import AdwinChange
+from contracts.unreadable import UNREADABLE
 from online_model.budget import PartitionRate, feed_rate, feed_thresholds
 from online_model.common_cause import Bar, Groups, bar_for
 from online_model.incidents import Cell, CellKey, Incident, spans_for
@@ -217,7 +218,7 @@ class JudgeState:
         """
         try:
             wire = msgspec.msgpack.decode(data, type=_Wire)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise StateError(f"feed '{feed.name}': the judge's state cannot be read ({error}); fold the evidence anew") from error
         if wire.version != VERSION:
             raise StateError(

@@ -13,10 +13,11 @@ import numpy as np
 from crc32c import crc32c
 from numpy.typing import NDArray
 
-from contracts.definition import Feed
+from contracts.definition import MAX_PARTITIONS, Feed
 from contracts.errors import StateError
 from contracts.ids import RecordId, parse_id
 from contracts.records import Arrival, DatasetPin, Decision, Evidence, EvidenceSource, Example, RetrainRequest, Rollout, Sample, Snapshot
+from contracts.unreadable import UNREADABLE
 from feature_store.feature_plan import feature_names
 from online_model import risk_test
 from online_model.baselines import Baselines
@@ -251,6 +252,8 @@ class Learner:
         """Which events have been joined: (generation, end) of each partition."""
         try:
             score = parse_id(example.score)
+            if not 0 <= int(score.partition) < MAX_PARTITIONS or score.partition != str(int(score.partition)):
+                return
         except ValueError:
             return
         generation, end = self._words.sources.get(score.partition, (0, 0))
@@ -288,5 +291,5 @@ class Learner:
             self.baselines = self.baselines.from_bytes(parts["baselines"])
             if self.model is not None:
                 self.model = self.model.from_bytes(parts["model"])
-        except (KeyError, msgspec.MsgspecError) as error:
+        except (KeyError, *UNREADABLE) as error:
             raise StateError(f"feed '{self.feed.name}': the learner's state cannot be read ({error}); fold the examples anew") from error

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import StateError
 from contracts.records import Decision
+from contracts.unreadable import UNREADABLE
 from online_model import paired_test
 
 F64 = NDArray[np.float64]
@@ -251,7 +252,7 @@ class RolloutState:
         """
         try:
             wire = msgspec.msgpack.decode(data, type=_Wire)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise StateError(f"the rollout's state cannot be read ({error}); fold the examples anew") from error
         if set(wire.tests) != set(TESTS):
             raise StateError("the rollout's state has other tests than this program; fold the examples anew")

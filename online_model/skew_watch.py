@@ -16,6 +16,7 @@ from contracts.columns import read_only
 from contracts.definition import Feed
 from contracts.errors import StateError
 from contracts.records import FeatureReference, Snapshot
+from contracts.unreadable import UNREADABLE
 from online_model import skew
 from online_model.cell_evidence import decade
 from online_model.e_detector import log_of
@@ -119,7 +120,7 @@ class SkewWatch:
         """
         try:
             wire = msgspec.msgpack.decode(data, type=_Wire)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise StateError(f"feed '{self._feed.name}': the skew's state cannot be read ({error}); fold the examples anew") from error
         watch = SkewWatch(self._feed)
         watch._watched, watch._top = wire.watched, wire.top

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from contracts.errors import InputError
-from contracts.event_time import parse_event_time
+from contracts.event_time import MAX_EVENT_TIME, parse_event_time
 from producers.csv_file import CHUNK_ROWS, Cells, CsvFile, RawChunk
 from producers.parquet_file import ParquetFile
 from producers.signals import F64, I64
@@ -155,9 +155,11 @@ def read_rows(source: Source, index: int, columns: Columns, time_unit: str | Non
 def event_times(path: Path, chunk: RawChunk, name: str, cells: Cells, unit: str | None) -> I64:
     """A column as event times in µs; raises InputError with file and line where one cannot be read."""
     if isinstance(cells, np.ndarray) and cells.dtype == np.int64:
-        wrong = np.flatnonzero(cells < 0)
+        wrong = np.flatnonzero((cells < 0) | (cells > MAX_EVENT_TIME))
         if len(wrong):
-            raise InputError(f"{path}:{chunk.line[wrong[0]]}: column '{name}': no time, or one before 1970; repair or remove the row")
+            raise InputError(
+                f"{path}:{chunk.line[wrong[0]]}: column '{name}': no time, or one before 1970 or after 2255; repair or remove the row"
+            )
         return cells
     out = [_time(cell, unit) for cell in (cells.tolist() if isinstance(cells, np.ndarray) else cells)]
     if None in out:

@@ -27,7 +27,7 @@ class ParquetFile:
         try:
             with pq.ParquetFile(path) as file:
                 self.header = [str(name) for name in file.schema_arrow.names]
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise InputError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
 
     def chunks(self, columns: Sequence[str], rows: int = CHUNK_ROWS) -> Iterator[RawChunk]:
@@ -45,7 +45,7 @@ class ParquetFile:
                     found = [_column(batch.column(batch.schema.get_field_index(name))) for name in columns]
                     yield RawChunk(first + np.arange(count, dtype=np.int64), found)
                     first += count
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise InputError(f"{self.path}:{first}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
 
 

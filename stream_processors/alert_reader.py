@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 
-import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from contracts.definition import Feed
 from contracts.errors import ServerUnavailable
 from contracts.outage import PAUSES
+from contracts.record_reader import RecordReader
 from contracts.records import Alert
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
@@ -20,6 +19,7 @@ from stream_processors.log_ends import end_offsets
 from stream_processors.topics import describe_topics
 from stream_processors.waiting import Say, silent
 
+_ALERTS = RecordReader[Alert](Alert)
 TOPIC_SECONDS = 1.0  # between two looks for topics that no worker has made yet
 
 
@@ -67,7 +67,8 @@ def _alerts(feeds: list[Feed], kafka: KafkaSettings, follow: bool, poll_ms: int)
         while follow or any(consumer.position(p) < ends[p.topic, p.partition] for p in places):
             for records in consumer.poll(poll_ms).values():
                 for record in records:
-                    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                        yield msgspec.json.decode(record.value or b"", type=Alert)
+                    alert = _ALERTS.read(record.value)
+                    if alert is not None:
+                        yield alert
     finally:
         consumer.close()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from contracts.definition import Feed
+from contracts.record_reader import RecordReader
 from contracts.records import DeadLetter
 from contracts.settings import KafkaSettings
 from contracts.topics import events_topic, topic_name
 from stream_processors.log_ends import end_offsets
 from stream_processors.topics import describe_topics
 
+_LETTERS = RecordReader[DeadLetter](DeadLetter)
 REDRIVEN_HEADER = "streamgauge-redriven-from"  # marks a record as sent again: topic/partition/offset of the original
 ORIGINAL_SECONDS = 10.0  # for one original to be read by its offset
 
@@ -41,6 +43,17 @@ def read_dead_letters(feed: Feed, kafka: KafkaSettings) -> Iterator[DeadLetter]:
             yield from (letter for _, letter in _letters(consumer, place, end_offsets([place], kafka)[place], None))
     finally:
         consumer.close()
+
+
+def read_letter(value: bytes | None) -> DeadLetter | None:
+    """The dead letter in a record, its key and original readable; None where the record is none."""
+    letter = _LETTERS.read(value)
+    try:
+        for text in () if letter is None else (letter.key, letter.original):
+            base64.b64decode(text or "", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return letter
 
 
 def redrive_dead_letters(feed: Feed, kafka: KafkaSettings) -> Redriven:
@@ -95,11 +108,8 @@ def _letters(consumer: KafkaConsumer, place: TopicPartition, end: int, start: in
     seen: set[str] = set()
     while consumer.position(place) < end:
         for record in consumer.poll(200).get(place, []):
-            try:
-                letter = msgspec.json.decode(record.value or b"", type=DeadLetter)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-            if letter.id not in seen and record.offset < end:
+            letter = read_letter(record.value)
+            if letter is not None and letter.id not in seen and record.offset < end:
                 seen.add(letter.id)
                 yield record.offset, letter
 

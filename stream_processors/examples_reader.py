@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from contracts.definition import Feed
+from contracts.record_reader import RecordReader
 from contracts.records import Arrival, Decision, Example
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from stream_processors.topics import describe_topics
 from stream_processors.trainer.logs import FeedLogs
 
-_DECODER = msgspec.json.Decoder(Example | Arrival | Decision)
+_RECORDS = RecordReader[Example | Arrival | Decision](Example | Arrival | Decision)
 
 
 def read_examples(feed: Feed, kafka: KafkaSettings, history: str | None = None) -> Iterator[tuple[int, Example]]:
@@ -32,10 +31,7 @@ def read_examples(feed: Feed, kafka: KafkaSettings, history: str | None = None) 
     logs = FeedLogs(feed, kafka, history)
     seen: set[str] = set()
     for record in logs.read("examples", *logs.bounds("examples")):
-        try:
-            example = _DECODER.decode(record.value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
+        example = _RECORDS.read(record.value)
         if isinstance(example, Example) and example.id not in seen:
             seen.add(example.id)
             yield record.offset, example

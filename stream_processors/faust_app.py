@@ -19,13 +19,13 @@ from typing import Any
 
 import faust
 import mode
-import msgspec
 from faust.web import Request, Response, View
 from mode.supervisors import CrashingSupervisor
 
 from contracts.definition import Feed
 from contracts.errors import SettingsError
 from contracts.plant import load_plant
+from contracts.record_reader import RecordReader
 from contracts.records import Alert
 from contracts.settings import KafkaSettings, Servers
 from contracts.topics import topic_name
@@ -34,7 +34,10 @@ from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.topics import ensure_topics
 
+_ALERTS = RecordReader[Alert](Alert)
 PLANT_VARIABLE = "STREAMGAUGE_PLANT"
+UNUSED_PAGES = ("web_router_enabled", "web_tables_enabled")  # settings that older versions of Faust lack
+LOOPBACK = "127.0.0.1"  # pages tell what a plant does and ask for no password: other machines see them only where told so
 LINGER_SECONDS = 3.0  # 0.5 s are usual; with this and a last checkpoint it ends within the 10 s that supervisors give
 
 
@@ -72,11 +75,31 @@ def make_app(
     plant: str,
     servers: Servers,
     web_port: int = 6066,
-    web_bind: str = "localhost",
+    web_bind: str = LOOPBACK,
     data: Path | None = None,
     history: str | None = None,
 ) -> PlantApp:
     """The app with its fold service, alert agents and pages; `plant` names the consumer group, `history` where full copies go."""
+    for feed in feeds:
+        ensure_topics(feed, servers.kafka)  # before the alert agents ask for theirs: a broker may create what is asked for, in its own way
+    metrics = WorkerMetrics()
+    app = bare_app(plant, servers, web_port, web_bind, data, metrics)
+    app.make_folds = partial(FoldService, feeds, servers, plant, metrics, history)
+    for feed in feeds:
+        _watch_alerts(app, feed, metrics)
+    return app
+
+
+def bare_app(
+    plant: str,
+    servers: Servers,
+    web_port: int = 6066,
+    web_bind: str = LOOPBACK,
+    data: Path | None = None,
+    metrics: WorkerMetrics | None = None,
+) -> PlantApp:
+    """The app and its pages, without folds and agents. Of Faust's own pages, those of tables and routes are not served."""
+    unused: dict[str, Any] = {name: False for name in UNUSED_PAGES if hasattr(faust.Settings, name)}
     app = PlantApp(
         f"streamgauge-{plant}-control",
         broker=[f"kafka://{server}" for server in servers.kafka.servers],
@@ -95,15 +118,9 @@ def make_app(
         key_serializer="raw",
         processing_guarantee="at_least_once",
         autodiscover=False,
+        **unused,
     )
-    for feed in feeds:
-        ensure_topics(feed, servers.kafka)  # before the alert agents ask for theirs: a broker may create what is asked for, in its own way
-    metrics = WorkerMetrics()
-
-    app.make_folds = partial(FoldService, feeds, servers, plant, metrics, history)
-    for feed in feeds:
-        _watch_alerts(app, feed, metrics)
-    _pages(app, metrics)
+    _pages(app, metrics or WorkerMetrics())
     return app
 
 
@@ -130,14 +147,11 @@ def _watch_alerts(app: faust.App, feed: Feed, metrics: WorkerMetrics) -> None:
 
     async def watch(stream: Any) -> None:
         async for event in stream.noack().events():
-            try:
-                alert = msgspec.json.decode(event.value or b"", type=Alert)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                event.ack()
-                continue
-            metrics.alerts.labels(feed.name, alert.kind, alert.status).inc()
-            change = {"opened": 1, "resolved": -1}.get(alert.status, 0)
-            metrics.open_incidents.labels(feed.name, alert.kind).inc(change)
+            alert = _ALERTS.read(event.value)
+            if alert is not None:
+                metrics.alerts.labels(feed.name, alert.kind, alert.status).inc()
+                change = {"opened": 1, "resolved": -1}.get(alert.status, 0)
+                metrics.open_incidents.labels(feed.name, alert.kind).inc(change)
             event.ack()
 
     app.agent(topic, name=f"alerts-{feed.name}", concurrency=1, supervisor_strategy=CrashingSupervisor)(watch)

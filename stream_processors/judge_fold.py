@@ -9,11 +9,14 @@ import msgspec
 from contracts.columns import RawBatch
 from contracts.definition import Feed
 from contracts.errors import StateError
+from contracts.record_reader import RecordReader
 from contracts.records import Alert, Evidence
+from contracts.unreadable import UNREADABLE
 from online_model.judge import Judge
 from stream_processors.log_fold import LogFold, Outputs, OutRecord
 
 CHUNK = "judge"
+_EVIDENCE = RecordReader[Evidence](Evidence)
 
 
 class JudgeFold(LogFold):
@@ -33,10 +36,11 @@ class JudgeFold(LogFold):
         taken: list[tuple[int, Evidence]] = []
         data, ends = batch.values.tobytes(), [0, *batch.value_end.tolist()]
         for row, offset in enumerate(batch.offset.tolist()):
-            try:
-                taken.append((offset, msgspec.json.decode(data[ends[row] : ends[row + 1]], type=Evidence)))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            evidence = _EVIDENCE.read(data[ends[row] : ends[row + 1]])
+            if evidence is None:
                 self._unreadable += 1
+            else:
+                taken.append((offset, evidence))
         self._folded += len(taken)
         self._clock = max([self._clock, *(evidence.event_time for _, evidence in taken)])
         records: dict[str, list[OutRecord]] = {}
@@ -65,7 +69,7 @@ class JudgeFold(LogFold):
             data = chunks[CHUNK]
             size = int.from_bytes(data[:4], "little")
             self._folded, self._unreadable, self._clock = msgspec.msgpack.decode(data[4 : 4 + size], type=tuple[int, int, int])
-        except (KeyError, msgspec.DecodeError) as error:
+        except (KeyError, *UNREADABLE) as error:
             raise StateError(f"the judge's checkpoint cannot be read: {error}") from error
         self._state = self._judge.from_bytes(data[4 + size :])
 

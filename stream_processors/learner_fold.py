@@ -9,11 +9,14 @@ import msgspec
 
 from contracts.columns import RawBatch
 from contracts.definition import Feed
+from contracts.errors import StateError
+from contracts.record_reader import RecordReader
 from contracts.records import Arrival, Decision, Example
+from contracts.unreadable import UNREADABLE
 from online_model.learner import Learner
 from stream_processors.log_fold import LogFold, Outputs, OutRecord
 
-_DECODER = msgspec.json.Decoder(Example | Arrival | Decision)
+_RECORDS = RecordReader[Example | Arrival | Decision](Example | Arrival | Decision)
 
 
 class LearnerFold(LogFold):
@@ -32,9 +35,8 @@ class LearnerFold(LogFold):
         records: dict[str, list[OutRecord]] = {}
         data, ends = batch.values.tobytes(), [0, *batch.value_end.tolist()]
         for row, offset in enumerate(batch.offset.tolist()):
-            try:
-                record = _DECODER.decode(data[ends[row] : ends[row + 1]])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            record = _RECORDS.read(data[ends[row] : ends[row + 1]])
+            if record is None:
                 self._unreadable += 1
                 continue
             self._folded += 1
@@ -60,7 +62,10 @@ class LearnerFold(LogFold):
     def restore(self, chunks: Mapping[str, bytes]) -> None:
         """Puts back the state of a checkpoint."""
         self.learner.restore(dict(chunks))
-        self._folded, self._unreadable = msgspec.msgpack.decode(chunks["counts"], type=tuple[int, int])
+        try:
+            self._folded, self._unreadable = msgspec.msgpack.decode(chunks["counts"], type=tuple[int, int])
+        except (KeyError, *UNREADABLE) as error:
+            raise StateError(f"the learner's checkpoint cannot be read: {error}") from error
         self._told = {}
 
     def counters(self) -> dict[str, int]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.errors import ServerUnavailable
 from contracts.ids import parse_id
+from contracts.record_reader import RecordReader
 from contracts.records import Answer, Rollout, Snapshot, Switch
 from online_model.placement import Placement
 from stream_processors.log_ends import end_offset
 
 READ_TIMEOUT = 60.0  # seconds without a record; an open transaction is ended by the broker before
 ModelRecord = Snapshot | Rollout | Answer
-_DECODER = msgspec.json.Decoder(ModelRecord)
+_RECORDS = RecordReader[ModelRecord](ModelRecord)
 
 
 class Models:
@@ -29,9 +29,8 @@ class Models:
 
     def take(self, value: bytes | None) -> ModelRecord | None:
         """Takes one record's value; returns the record where it says something new."""
-        try:
-            record = _DECODER.decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        record = _RECORDS.read(value)
+        if record is None:
             return None
         if isinstance(record, Snapshot):
             return self.snapshots.setdefault(record.version, record)  # immutable: the first stands

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from contracts.definition import Feed
-from contracts.ids import RecordId, parse_id
+from contracts.ids import RecordId, is_id, parse_id
+from contracts.record_reader import RecordReader
 from contracts.records import Label, Remark
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
@@ -20,6 +20,8 @@ from stream_processors.joiner.joiner_fold import labels_place
 from stream_processors.joiner.labels import read_label
 from stream_processors.log_ends import end_offsets
 from stream_processors.topics import describe_topics
+
+_REMARKS = RecordReader[Remark](Remark)
 
 
 class Remarks(NamedTuple):
@@ -52,12 +54,8 @@ def _remark(feed: Feed, record: Any) -> Remark | None:
         label = read_label(feed, record.value)
         name = RecordId(feed.name, 0, labels_place(record.partition), record.offset, "remark", 0)
         return Remark(id=str(name), when=record.timestamp * 1000, label=label) if isinstance(label, Label) else None
-    try:
-        remark = msgspec.json.decode(record.value or b"", type=Remark)
-        parse_id(remark.id)
-    except (msgspec.DecodeError, ValueError):
-        return None
-    return remark
+    remark = _REMARKS.read(record.value)
+    return remark if remark is not None and is_id(remark.id) else None
 
 
 def _records(topic: str, kafka: KafkaSettings) -> Iterator[Any]:

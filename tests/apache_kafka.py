@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,12 +49,17 @@ class ApacheKafka:
 
     Args:
         properties: its settings, with {port}, {outside}, {controller} (free ports) and {directory} to be filled in.
+        format_options: of StorageTool, such as users that are known from the start.
     """
 
     settings: KafkaSettings
 
-    def __init__(self, properties: str = PROPERTIES) -> None:
-        self._template = properties
+    def __init__(self, properties: str = PROPERTIES, format_options: Sequence[str] = ()) -> None:
+        self._template, self._format_options = properties, format_options
+
+    def address(self, port: int, outside: int) -> str:
+        """What its settings are read from."""
+        return f"127.0.0.1:{port}"
 
     def __enter__(self) -> Self:
         self._directory = Path(tempfile.mkdtemp(prefix="apache-kafka-"))
@@ -83,18 +89,18 @@ class ApacheKafka:
         self._launch()
 
     def _start(self) -> None:
-        port = free_port()
+        port, outside = free_port(), free_port()
         self._properties = self._directory / "server.properties"
         self._properties.write_text(
-            self._template.format(port=port, outside=free_port(), controller=free_port(), directory=self._directory),
+            self._template.format(port=port, outside=outside, controller=free_port(), directory=self._directory),
         )
         subprocess.run(
-            [*_java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties)],
+            [*_java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties), *self._format_options],
             check=True,
             capture_output=True,
             timeout=START_SECONDS,
         )
-        self.settings = KafkaSettings.parse(f"127.0.0.1:{port}")
+        self.settings = KafkaSettings.parse(self.address(port, outside))
         self._launch()
 
     def _launch(self) -> None:

@@ -115,5 +115,5 @@ class ArchivedLog:
                 return int((pq.read_schema(opened).metadata or {})[END_KEY])
         except FileNotFoundError:
             return None
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise HistoryError(f"{path} cannot be read ({error}); remove it, and the archiver begins the cut anew") from error

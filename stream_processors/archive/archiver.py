@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from contracts.definition import Feed
 from contracts.errors import HistoryError, ServerUnavailable, SettingsError
 from contracts.outage import Outage
-from contracts.settings import KafkaSettings
+from contracts.settings import KafkaSettings, public_url
 from contracts.topics import topic_name
 from feature_store.history_files import HistoryFiles
 from stream_processors.archive.consumers import scores_consumer
@@ -66,7 +66,7 @@ class Archiver:
         self._next: dict[TopicPartition, int] = {}  # position on the scores that is read next
         self._written = 0  # by what was ended by an outage
         self._begun = False  # the topics were there once
-        self._kafka_outage, self._history_outage = Outage("Kafka", _log), Outage(f"the history at {url}", _log)
+        self._kafka_outage, self._history_outage = Outage("Kafka", _log), Outage(f"the history at {public_url(url)}", _log)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from contracts.unreadable import UNREADABLE
 from feature_store.history_files import HistoryFiles
 from stream_processors.archive.score_cuts import Place
 
@@ -22,15 +23,22 @@ def start_position(
 ) -> tuple[int, bool]:
     """(where to begin, whether every record that is in no file comes from there on).
 
-    A note from when the files went elsewhere than they go now (some were removed, another archiver wrote on), or of
+    A note that cannot be read, from when the files went elsewhere than they go now (some were removed, another archiver wrote on), or of
     another topic, is not believed: then the log is read from its first record, and what stands in files is passed over.
     """
     path = note_path(files, feed, partition)
     if files.exists(path):
-        note = msgspec.json.decode(files.read(path), type=Note)
-        if note.topic_id == topic_id and (note.generation, note.cut) == place and first <= note.position <= end:
+        note = _read_note(files.read(path))
+        if note is not None and note.topic_id == topic_id and (note.generation, note.cut) == place and first <= note.position <= end:
             return note.position, True
     return first, first == 0
+
+
+def _read_note(data: bytes) -> Note | None:
+    try:
+        return msgspec.json.decode(data, type=Note)
+    except UNREADABLE:
+        return None
 
 
 def note_position(files: HistoryFiles, feed: str, partition: int, topic_id: str | None, place: Place, position: int) -> None:

@@ -55,17 +55,26 @@ def decode_rows(data: bytes, first: int, path: str) -> Fetched:
     """
     try:
         table = pq.read_table(pa.BufferReader(data), partitioning=None, page_checksum_verification=True).combine_chunks()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise HistoryError(f"{path} cannot be read ({str(error).splitlines()[0]}); remove it and archive it again") from error
     end = (table.schema.metadata or {}).get(END_KEY)
     if end is None or not table.schema.equals(SCHEMA):
         raise HistoryError(f"{path} is no file of a log as this version of streamgauge writes it; take it out of the history")
     control = table["control"].to_numpy()
     offsets = table["offset"].to_numpy()
+    if not end.isdigit() or not _rises(offsets, first, int(end)):
+        raise HistoryError(f"{path} has offsets that do not rise from {first} to its end; remove it and archive it again")
     rows = table.filter(pa.array(~control)).combine_chunks() if control.any() else table
     times = rows["kafka_time"].cast(pa.int64()).fill_null(-1).to_numpy()
     batch = RawBatch(offsets[~control], times, *_pieces(rows["key"]), *_pieces(rows["value"]))
     return Fetched(first, int(end), batch, offsets[control], int(end) - first - len(offsets))
+
+
+def _rises(offsets: I64, first: int, end: int) -> bool:
+    """first ≤ offset < end, each above the one before: what checksums of pages do not tell."""
+    return (
+        bool((np.diff(offsets) > 0).all()) and (not len(offsets) or (first <= int(offsets[0]) and int(offsets[-1]) < end)) and first <= end
+    )
 
 
 def join_batches(batches: Sequence[RawBatch]) -> RawBatch:

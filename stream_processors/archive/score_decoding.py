@@ -11,12 +11,15 @@ import numpy as np
 
 from contracts.definition import Feed
 from contracts.ids import parse_id
+from contracts.outcomes import MAX_DEPTH
+from contracts.record_reader import RecordReader, is_deeper
 from contracts.records import Score
+from contracts.unreadable import UNREADABLE
 from feature_store.history_rows import HistoryRows, vectors_of
 from stream_processors.stream_fold.outputs import VECTOR_HEADER
 
 _MANY = msgspec.json.Decoder(list[Score])
-_ONE = msgspec.json.Decoder(Score)
+_ONE = RecordReader[Score](Score)
 
 
 class ScoreRecord(NamedTuple):
@@ -79,15 +82,9 @@ def history_rows(feed: Feed, records: Sequence[ScoreRecord], where: str) -> Hist
 
 def _decoded(values: Sequence[bytes | None]) -> list[Score | None]:
     """One decode of all; one by one where a record is no score, or holds several."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, TypeError):
-        found = _MANY.decode(b"[" + b",".join(values) + b"]")  # type: ignore[arg-type]
-        if len(found) == len(values):
-            return list(found)
-    return [_one(value) for value in values]
-
-
-def _one(value: bytes | None) -> Score | None:
-    try:
-        return _ONE.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    if not any(value is None or is_deeper(value, MAX_DEPTH) for value in values):  # else they would pass here, and alone they would not
+        with contextlib.suppress(*UNREADABLE):
+            found = _MANY.decode(b"[" + b",".join(values) + b"]")  # type: ignore[arg-type]
+            if len(found) == len(values):
+                return list(found)
+    return [_ONE.read(value) for value in values]

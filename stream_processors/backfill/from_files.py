@@ -11,6 +11,7 @@ import msgspec
 
 from contracts.definition import Feed
 from contracts.errors import HistoryError
+from contracts.unreadable import UNREADABLE
 from feature_store.history import FILES, LIVE, newest_revision
 from feature_store.history_files import CUT, HistoryFiles
 from feature_store.history_rows import empty_rows, history_table, parquet_bytes
@@ -190,7 +191,7 @@ class _PartitionLoad:
             return 0
         try:
             resume = msgspec.msgpack.decode(self._files.read(self._path), type=Resume)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise HistoryError(f"{self._path} cannot be read; remove it, and the load begins anew") from error
         if resume.made != self._made:
             return 0

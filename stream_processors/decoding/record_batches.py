@@ -7,24 +7,24 @@ which says what is wrong with it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import crc32c
 import numpy as np
-from aiokafka import codec
+from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from contracts.columns import RawBatch, read_only
 from stream_processors.decoding.batches import Fetched, plain_batch
 from stream_processors.decoding.record_batch_kernel import HEAD_WORDS, LEAST_BYTES, REFUSED, walk_records
+from stream_processors.decoding.unpacking import unpack
 
 # base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and greatest time, producer id and epoch,
 # base sequence, records
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CHECKED = 21  # bytes before those that the CRC covers
 _CODEC, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20  # bits of the attributes
-_DECODERS: dict[int, Callable[[Any], bytes]] = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: codec.lz4_decode, 4: codec.zstd_decode}
 
 
 class RecordBatch:
@@ -42,6 +42,7 @@ class RecordBatch:
         "_crc",
         "_first_time",
         "_greatest_time",
+        "_unpacked",
         "base_offset",
         "count",
         "data",
@@ -74,16 +75,30 @@ class RecordBatch:
         self.is_control = self._attributes & _CONTROL != 0
         self.is_transactional = self._attributes & _TRANSACTIONAL != 0
         self.is_aborted = False
+        self._unpacked: bytes | memoryview | None = None
 
     def is_whole(self) -> bool:
         """Whether the bytes are those that the checksum was made of."""
         return crc32c.crc32c(self.data[_CHECKED:]) == self._crc
 
     def records(self) -> bytes | memoryview:
-        """The bytes of its records, decompressed; raises whatever the codec raises."""
+        """The bytes of its records, decompressed; raises whatever the codec raises, CorruptRecordException where they are too many."""
         packed = self.data[_HEADER.size :]
         kind = self._attributes & _CODEC
-        return _DECODERS[kind](bytes(packed)) if kind else packed
+        if self._unpacked is None:
+            self._unpacked = unpack(kind, packed) if kind else packed
+        return self._unpacked
+
+    def size(self) -> int:
+        """Bytes of its records, decompressed; 0 where they cannot be, which reading them will tell, or will not be read."""
+        if self.is_aborted:
+            return 0
+        try:
+            return len(self.records())
+        except CorruptRecordException:
+            raise
+        except Exception:  # whatever a codec raises
+            return 0
 
     def times(self) -> tuple[int, int]:
         """(ms that the times of its records are counted from, 1 where it is the time of all)."""
@@ -131,6 +146,8 @@ def _walked(wanted: list[Wanted]) -> tuple[RawBatch, int] | None:
     for batch, first in wanted:
         try:
             part = batch.records()
+        except CorruptRecordException:
+            raise  # the plain way would unpack all of it
         except Exception:  # whatever a codec raises: the plain way says it in its words
             return None
         if not 0 <= batch.count <= len(part) // LEAST_BYTES:
@@ -161,10 +178,20 @@ def _record_by_record(wanted: list[Wanted]) -> tuple[RawBatch, int]:
     """The same out of aiokafka's own reader of a batch; as with its consumers, an offset that does not lie ahead is skipped."""
     kept, gaps = [], 0
     for batch, expected in wanted:
-        for record in DefaultRecordBatch(batch.data):
+        for record in _plain_records(batch):
             if expected <= record.offset < batch.next_offset:
                 gaps += record.offset - expected
                 expected = record.offset + 1
                 kept.append(record)
         gaps += batch.next_offset - expected
     return plain_batch(kept), gaps
+
+
+def _plain_records(batch: RecordBatch) -> list[Any]:
+    """What aiokafka makes of a batch; whatever else it or a codec raises for one that is damaged, as its own error."""
+    try:
+        return list(DefaultRecordBatch(batch.data))
+    except KafkaError:
+        raise
+    except Exception as error:
+        raise CorruptRecordException(f"The record batch at offset {batch.base_offset} cannot be read ({error})") from error

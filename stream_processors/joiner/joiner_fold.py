@@ -15,14 +15,16 @@ import msgspec
 from contracts.columns import RawBatch
 from contracts.definition import Feed
 from contracts.errors import StateError
-from contracts.ids import RecordId, parse_id
+from contracts.ids import RecordId, is_id, parse_id
 from contracts.outcomes import MAX_ORIGINAL_BYTES, LabelReason
+from contracts.record_reader import RecordReader
 from contracts.records import DeadLetter, Example, Remark
 from contracts.topics import topic_name
+from contracts.unreadable import UNREADABLE
 from stream_processors.archive.score_decoding import ScoreRecord
 from stream_processors.decoding.batches import keys_and_values
 from stream_processors.joiner.joiner import Joined, Joiner, LabelRecord, Refused, Remarked, Settled, Step
-from stream_processors.joiner.labels import score_name, value_numbers, value_of_numbers
+from stream_processors.joiner.labels import is_told, score_name, value_numbers, value_of_numbers
 from stream_processors.joiner.recorded import Recorded, RecordedExample
 from stream_processors.joiner.score_index import ScoreIndex
 from stream_processors.joiner.told import EventName, Told
@@ -30,6 +32,7 @@ from stream_processors.joiner.waiting import Waiting, WaitingLabels
 from stream_processors.log_fold import LogFold, Outputs, OutRecord
 
 CHUNK = "joiner"
+_EXAMPLES, _LETTERS, _REMARKS = RecordReader[Example](Example), RecordReader[DeadLetter](DeadLetter), RecordReader[Remark](Remark)
 COUNTS = ("joined", "duplicate", "correction", "too_late", "unmatched", "remarks")
 
 
@@ -90,7 +93,7 @@ class JoinerFold(LogFold):
             lambda offset, n: offset < next_offset and all(n < label.examples for label in self._waiting.get([offset])),
         )
 
-        own = (parse_id(name) for name in map(_id_of_remark, remarks) if name.startswith(self.prefix))
+        own = (parse_id(name) for name in map(_id_of_remark, remarks) if self._is_own(name))
         self._remarked = {name.offset for name in own if name.offset >= next_offset}
 
     def clock(self) -> tuple[int, float]:
@@ -114,7 +117,7 @@ class JoinerFold(LogFold):
         """Puts back what `all_chunks` handed out."""
         try:
             counts, told, floor = msgspec.msgpack.decode(chunks[CHUNK], type=tuple[list[int], int, int])
-        except (KeyError, msgspec.MsgspecError) as error:
+        except (KeyError, *UNREADABLE) as error:
             raise StateError(f"the joiner's checkpoint cannot be read: {error}") from error
         self._waiting, self._told = WaitingLabels(), Told()
         self._waiting.restore(chunks)
@@ -193,31 +196,29 @@ class JoinerFold(LogFold):
         return str(RecordId(self._feed.name, self._generation, labels_place(self._partition), offset, kind, n))
 
     def _recorded_example(self, value: bytes) -> RecordedExample | None:
-        try:
-            found = msgspec.json.decode(value, type=Example)
-        except msgspec.MsgspecError:
-            return None
-        score = score_name(found.score)
-        if score is None or not found.id.startswith(self.prefix):
+        found = _EXAMPLES.read(value)
+        score = None if found is None else score_name(found.score)
+        if found is None or score is None or not self._is_own(found.id) or not is_told(self._feed, found.value):
             return None
         name = parse_id(found.id)
         number = value_of_numbers(self._feed, found.value)
         event = EventName(score.partition, score.offset)
         return RecordedExample(name.offset, name.n, event, found.event_time, number, found.previous is not None)
 
+    def _is_own(self, name: str) -> bool:
+        """Whether an id is of this place and generation, and not a stranger's that begins like one."""
+        return name.startswith(self.prefix) and is_id(name)
+
     def _recorded_letter(self, value: bytes) -> tuple[int, LabelReason] | None:
-        try:
-            found = msgspec.json.decode(value, type=DeadLetter)
-        except msgspec.MsgspecError:
+        found = _LETTERS.read(value)
+        if found is None or not self._is_own(found.id) or found.reason.upper() not in LabelReason.__members__:
             return None
-        return (found.offset, LabelReason[found.reason.upper()]) if found.id.startswith(self.prefix) else None
+        return found.offset, LabelReason[found.reason.upper()]
 
 
 def _id_of_remark(value: bytes) -> str:
-    try:
-        return msgspec.json.decode(value, type=Remark).id
-    except msgspec.MsgspecError:
-        return ""
+    remark = _REMARKS.read(value)
+    return "" if remark is None else remark.id
 
 
 def label_records(batch: RawBatch) -> list[LabelRecord]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import msgspec
-
 from contracts.definition import Classification, Feed
 from contracts.event_time import parse_event_time
 from contracts.ids import parse_id
 from contracts.outcomes import MAX_ENTITY_BYTES, MAX_VALUE_BYTES
+from contracts.record_reader import RecordReader
 from contracts.records import Label
 
-_DECODER = msgspec.json.Decoder(Label)
+_LABELS = RecordReader[Label](Label)
 
 
 class ScoreName(NamedTuple):
@@ -41,9 +40,8 @@ def read_label(feed: Feed, value: bytes | None) -> Truth | Label | None:
     """
     if value is None or len(value) > MAX_VALUE_BYTES:
         return None
-    try:
-        label = _DECODER.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    label = _LABELS.read(value)
+    if label is None:
         return None
     if label.value is None:
         return label if _is_remark(feed, label) else None
@@ -85,6 +83,11 @@ def value_numbers(feed: Feed, value: float) -> list[float]:
     if isinstance(feed.target, Classification):
         return [float(at == value) for at in range(feed.outputs)]
     return [value]
+
+
+def is_told(feed: Feed, numbers: list[float]) -> bool:
+    """Whether numbers are a truth as `value_numbers` gives it."""
+    return len(numbers) == feed.outputs and (not isinstance(feed.target, Classification) or 1.0 in numbers)
 
 
 def value_of_numbers(feed: Feed, numbers: list[float]) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from contracts.errors import StateError
+from contracts.unreadable import UNREADABLE
 from stream_processors.joiner.labels import Truth
 from stream_processors.joiner.score_index import Heard
 
@@ -119,7 +120,7 @@ class WaitingLabels:
         for shard in range(_SHARDS):
             try:
                 found += _DECODER.decode(chunks[_chunk_name(shard)])
-            except (KeyError, msgspec.MsgspecError) as error:
+            except (KeyError, *UNREADABLE) as error:
                 raise StateError(f"chunk {_chunk_name(shard)} of the joiner cannot be read: {error}") from error
         for label in sorted(found, key=lambda item: item.offset):
             self.add(label)

@@ -22,6 +22,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from stream_processors.decoding.batches import Fetched, plain_batch, plain_fetched
 from stream_processors.decoding.record_batches import RecordBatch, opened
+from stream_processors.decoding.unpacking import MAX_UNPACKED_BYTES
 from stream_processors.runner.batch_consumer import MAX_RECORDS, PlainConsumer
 
 _LENGTH = struct.Struct(">i")
@@ -59,7 +60,7 @@ class Portion(NamedTuple):
 
 
 class BatchRecords(PartitionRecords):  # type: ignore[misc]
-    """Goes through a fetch in portions of whole record batches, each of MAX_RECORDS or up to one batch more.
+    """Goes through a fetch in portions of whole record batches, each of MAX_RECORDS, or MAX_UNPACKED_BYTES, or up to one batch more.
 
     Checksums, control batches and aborted transactions are handled as in `PartitionRecords`.
     """
@@ -68,7 +69,7 @@ class BatchRecords(PartitionRecords):  # type: ignore[misc]
 
     def _unpack_records(self) -> Iterator[Portion]:
         batches: list[RecordBatch] = []
-        count = 0
+        count = size = 0
         left = len(self._records.slices)
         for data in self._records.slices:
             left -= 1
@@ -77,11 +78,12 @@ class BatchRecords(PartitionRecords):  # type: ignore[misc]
                 batch.is_aborted = self._is_aborted(batch)
             batches.append(batch)
             count += batch.count
-            if count >= MAX_RECORDS or not left:
+            size += batch.size()  # of a fetch of megabytes, which compressed may hold gigabytes
+            if count >= MAX_RECORDS or size >= MAX_UNPACKED_BYTES or not left:
                 fetched = opened(self.next_fetch_offset, batches)
                 self.next_fetch_offset = fetched.next_offset
                 yield Portion(fetched, last=not left)
-                batches, count = [], 0
+                batches, count, size = [], 0, 0
 
     def _checked(self, data: memoryview) -> RecordBatch:
         try:

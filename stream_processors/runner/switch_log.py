@@ -9,8 +9,10 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from contracts.errors import ServerUnavailable
+from contracts.record_reader import RecordReader
 from contracts.records import Switch
 
+_SWITCHES = RecordReader[Switch](Switch)
 READ_TIMEOUT = 30.0  # seconds; a broker that lost its log's tail would otherwise hold a takeover for ever
 
 
@@ -65,10 +67,8 @@ class SwitchLog:
 
 def decoded_switch(offset: int, value: bytes | None) -> list[Recorded]:
     """The switch, or nothing where the record is none: a stranger's record must not stop a takeover."""
-    try:
-        return [Recorded(offset, msgspec.json.decode(value or b"", type=Switch))]
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return []
+    switch = _SWITCHES.read(value)
+    return [] if switch is None else [Recorded(offset, switch)]
 
 
 def valid_switches(records: list[Recorded]) -> list[Recorded]:

@@ -16,6 +16,7 @@ import msgspec
 
 from contracts.errors import HistoryError, ServerUnavailable, StreamgaugeError
 from contracts.ids import RecordId
+from contracts.record_reader import RecordReader
 from contracts.records import Answer, Arrival, Decision, Example, LeftOut, RetrainRequest, Snapshot
 from stream_processors.models_log import Models
 from stream_processors.trainer.left_out import read_confirmed_spans
@@ -27,7 +28,8 @@ from training.snapshot import make_snapshot
 from training.training_set import EXAMPLES, TooLittle, training_set
 
 log = logging.getLogger("streamgauge.trainer")
-_EXAMPLES = msgspec.json.Decoder(Example | Arrival | Decision)
+_EXAMPLES = RecordReader[Example | Arrival | Decision](Example | Arrival | Decision)
+_REQUESTS = RecordReader[RetrainRequest](RetrainRequest)
 Job = Callable[[], None]
 
 
@@ -55,11 +57,8 @@ class Trainer:
         It knows since when what was learnt is wrong. A training that runs may not know; and as long as too few labels tell of the
         time after the change, a model could only be one of the time before it.
         """
-        try:
-            request = msgspec.json.decode(value, type=RetrainRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return False
-        if EXAMPLES not in request.from_offset:
+        request = _REQUESTS.read(value)
+        if request is None or EXAMPLES not in request.from_offset:
             return False
         self.refresh()
         return busy or not (self.models.answers.get(request.id) or self._can_be_learnt(request))
@@ -80,9 +79,8 @@ class Trainer:
 
     def answer(self, offset: int, value: bytes, busy: bool = False) -> Job | None:
         """Takes the request at an offset of `<feed>.retrain`; a job to run where it is to be trained. `busy`: another job is running."""
-        try:
-            request = msgspec.json.decode(value, type=RetrainRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        request = _REQUESTS.read(value)
+        if request is None:
             log.warning("%s: no retrain request at offset %d", self.feed.name, offset)
             return None
         if request.id in self._requests:
@@ -167,10 +165,7 @@ class Trainer:
             raise StreamgaugeError(f"examples {chosen[0]} to {first} are no longer kept; the next request trains on those that are")
         out = []
         for record in self.logs.read("examples", *chosen):
-            try:
-                found = _EXAMPLES.decode(record.value)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
+            found = _EXAMPLES.read(record.value)
             if isinstance(found, Example):
                 out.append((record.offset, found))
         return out
@@ -179,7 +174,8 @@ class Trainer:
         _, end = self.logs.bounds("examples")
         mark = f'"arrival","id":"{self.feed.name}/'.encode()
         for record in self.logs.read("examples", first, end):
-            if mark in record.value and msgspec.json.decode(record.value, type=Arrival).version == version:
+            found = _EXAMPLES.read(record.value) if mark in record.value else None
+            if isinstance(found, Arrival) and found.version == version:
                 return True
         return False
 

@@ -89,7 +89,7 @@ def _encoded_anew(found: bytes) -> bytes | None:
         if file.metadata.created_by.endswith(f"version {pa.__version__}"):
             return None
         return parquet_bytes(file.read())
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, UnicodeDecodeError, OSError):
         return None
 
 
@@ -97,7 +97,7 @@ def _first_difference(expected: bytes, found: bytes) -> str:
     """What differs, for people."""
     try:
         theirs = pq.read_table(pa.BufferReader(found))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         return f"cannot be read as Parquet ({str(error).splitlines()[0]})"
     ours = pq.read_table(pa.BufferReader(expected))
     if not theirs.schema.equals(ours.schema, check_metadata=True):

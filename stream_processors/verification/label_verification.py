@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.outcomes import LabelOutcome, LabelReason
+from contracts.record_reader import RecordReader
 from contracts.records import DeadLetter, Example, Label, Switch
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
@@ -32,6 +32,8 @@ from stream_processors.verification.log_reader import read_portions
 from stream_processors.verification.reports import PlaceReport, Say
 
 Found = dict[int, tuple[bytes | None, bytes]]  # offset of the label -> key and value of its record
+
+_EXAMPLES, _LETTERS = RecordReader[Example](Example), RecordReader[DeadLetter](DeadLetter)
 
 
 class LabelVerification:
@@ -129,11 +131,8 @@ class LabelVerification:
         out = []
         for record in records:
             source = source_of(record.value, self._prefix)
-            try:
-                example = msgspec.json.decode(record.value, type=Example)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-            if source and score_name(example.score):
+            example = _EXAMPLES.read(record.value)
+            if example and source and score_name(example.score):
                 out.append(FoundExample(*source, record.key, record.value, example))
         return out
 
@@ -161,7 +160,10 @@ class LabelVerification:
         label = ToldLabel(record.offset, record.kafka_time, read)
         if letter is None:
             return label, None, None
-        reason = LabelReason[msgspec.json.decode(letter[1], type=DeadLetter).reason.upper()]
+        told = _LETTERS.read(letter[1])
+        if told is None or told.reason.upper() not in LabelReason.__members__:
+            return label, None, f"dead-letters: that of label {record.offset} cannot be read"
+        reason = LabelReason[told.reason.upper()]
         outcome = LabelOutcome.TOO_LATE if reason == LabelReason.LABEL_TOO_LATE else LabelOutcome.UNMATCHED
         waited = waiting_label(record.offset, record.kafka_time, -1, read, record.key, record.value or b"")
         item = fold.letter(Refused(waited, reason))

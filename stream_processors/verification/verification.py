@@ -111,7 +111,7 @@ class _Verifier:
 
     def history_report(self) -> HistoryReport:
         """After all places."""
-        return HistoryReport(self._history.url, len(self._files), self._compared[0], len(self._files) - sum(self._compared))
+        return HistoryReport(self._history.shown, len(self._files), self._compared[0], len(self._files) - sum(self._compared))
 
     async def verify(self, place: Place) -> PlaceReport:
         if place.log == "labels":
@@ -182,7 +182,7 @@ class _Verifier:
         copy = await asyncio.to_thread(copies.oldest, first)
         if copy is None or copy.manifest.offset > checkpoint.manifest.offset:
             raise NotCheckable(
-                f"{name}: Kafka and the history at {self._history.url} keep offsets from {first} on, the generation began at {born}, "
+                f"{name}: Kafka and the history at {self._history.shown} keep offsets from {first} on, the generation began at {born}, "
                 "and there is no full copy of its state from which they go on"
             )
         return Range(generation, copy, checkpoint)

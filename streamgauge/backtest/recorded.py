@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from contracts.columns import I64, Columns
 from contracts.definition import Feed
 from contracts.errors import InputError
-from contracts.settings import KafkaSettings
+from contracts.settings import KafkaSettings, public_url
 from contracts.topics import events_topic
 from feature_store.history_files import HistoryFiles
 from stream_processors.archive.whole_log import WholeLog, open_archive
@@ -46,7 +46,7 @@ def read_recorded(feed: Feed, kafka: KafkaSettings, url: str, say: Callable[[str
     parts = asyncio.run(_read(feed, kafka, url, say))
     columns = join_columns([part for _, part in parts])
     if not columns.n:
-        raise InputError(f"nothing stands on {events_topic(feed)}, and nothing of it is archived at {url}")
+        raise InputError(f"nothing stands on {events_topic(feed)}, and nothing of it is archived at {public_url(url)}")
     partition = np.concatenate([np.full(part.n, number) for number, part in parts])
     clock = np.concatenate([_clock(feed, part) for _, part in parts])
     entity, names = _entities(columns)

@@ -61,7 +61,7 @@ def _csv(file: CsvFile, asked: list[str]) -> pa.Table:
                 strings_can_be_null=True,
             ),
         )
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         for _ in file.chunks(asked):  # the slow reader knows the line
             pass
         raise _unreadable(file.path, error) from error
@@ -70,7 +70,7 @@ def _csv(file: CsvFile, asked: list[str]) -> pa.Table:
 def _parquet(file: ParquetFile, asked: list[str]) -> pa.Table:
     try:
         return pq.read_table(file.path, columns=asked)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise _unreadable(file.path, error) from error
 
 

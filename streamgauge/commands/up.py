@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import time
@@ -15,7 +14,7 @@ import click
 from contracts.definition import Feed
 from contracts.errors import StreamgaugeError
 from contracts.plant import load_plant
-from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings
+from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, configured, public_url
 from stream_processors.topics import ensure_topics
 from streamgauge.commands.options import kafka_option, redis_option, resolve_servers
 from streamgauge.local_stack import Child, LocalStack, first_free_port
@@ -57,16 +56,17 @@ def _run(plant: Path | None, feeds: list[Feed], kafka: str | None, redis: str | 
 def _print_addresses(stack: LocalStack) -> None:
     """Where the servers are, and the lines that point other commands at them."""
     click.echo(f"Kafka  {','.join(stack.servers.kafka.servers)}")
-    click.echo(f"Redis  {stack.servers.redis.rpartition('@')[2]}")
+    click.echo(f"Redis  {public_url(stack.servers.redis)}")
     click.echo(f"logs   {stack.directory}")
-    click.echo("in another terminal:")
-    for name, value in stack.servers.environment.items():
+    if stack.started:  # a server that was named is known to whoever named it, and its address may hold a password
+        click.echo("in another terminal:")
+    for name, value in stack.started.items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
 def _stack(kafka: str | None, redis: str | None) -> LocalStack:
-    kafka_given = bool(kafka or os.environ.get(KAFKA_VARIABLE))
-    redis_given = bool(redis or os.environ.get(REDIS_VARIABLE))
+    kafka_given = bool(kafka or configured(KAFKA_VARIABLE))
+    redis_given = bool(redis or configured(REDIS_VARIABLE))
     given = resolve_servers(kafka, redis)
     known: KafkaSettings | None = given.kafka if kafka_given else None
     return LocalStack(known, given.redis if redis_given else None, say=click.echo)

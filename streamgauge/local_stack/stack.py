@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from contracts.errors import ServerUnavailable
-from contracts.settings import KafkaSettings, Servers
+from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, Servers
 from stream_processors.waiting import Say, silent, wait_for_kafka, wait_for_redis
 from streamgauge.local_stack.broker import BROKER_GRACE, broker_command
 from streamgauge.local_stack.child import Child
@@ -58,6 +58,12 @@ class LocalStack:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+    @property
+    def started(self) -> dict[str, str]:
+        """Of `servers.environment` what leads to servers of this stack's own, which ask for no password."""
+        named = {KAFKA_VARIABLE: self._kafka, REDIS_VARIABLE: self._redis}
+        return {name: address for name, address in self.servers.environment.items() if not named[name]}
 
     def stop(self) -> None:
         """End both servers and remove the directory; harmless when repeated."""

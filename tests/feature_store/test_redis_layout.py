@@ -1,4 +1,4 @@
-"""docs/redis-layout.md says what the code does: its examples are the code's bytes, its reader and rights work."""
+"""docs/redis-layout.md says what the code does: examples, the reader in plain Python; so do the rights of docs/security.md."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from feature_store.readers import FeatureReader
 from feature_store.redis_connection import async_client, sync_client
 from feature_store.redis_layout import DIRECTORY_ENTRY, HEADER_BYTES, directory_keys, partition_keys, vector_lifetime_s
 from feature_store.served_vector import VectorPacker, definition_word, unpack_vector, vector_columns
+from tests.doc_pages import ROOT, blocks
 from tests.feature_store.served import FEED, NOW, blobs, serve
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "redis-layout.md").read_text()
@@ -122,7 +123,7 @@ def test_the_reader_on_the_page_reads_what_a_worker_serves(redis_url: str) -> No
 def test_the_rights_on_the_page_are_enough_and_no_more(redis_url: str) -> None:
     """A worker and a reader with these ACL rights do all they need; a reader cannot write, and the error says what to do."""
     admin = sync_client(redis_url)
-    for line in examples("text")[1].strip().splitlines():
+    for line in blocks(ROOT / "docs/security.md", "text")[0].text.strip().splitlines():
         admin.execute_command(*line.split())
     worker_url, reader_url = (f"unix://{who}:PASSWORD@{redis_url.removeprefix('unix://')}" for who in ("worker", "reader"))
 
@@ -147,12 +148,12 @@ def test_the_rights_on_the_page_are_enough_and_no_more(redis_url: str) -> None:
         with FeatureReader(reader_url, FEED) as reader:
             assert reader.read(["a"]).offset.tolist() == [8]
         assert known_entities(reader_url, FEED) == {"a": Heard(NOW, NOW)}
-        with pytest.raises(SettingsError, match=r"lacks a right.*docs/redis-layout.md"):
+        with pytest.raises(SettingsError, match=r"lacks a right.*docs/security.md"):
             asyncio.run(work(reader_url))
         with pytest.raises(SettingsError, match=r"refused the credentials"):
             sync_client(reader_url.replace("PASSWORD", "wrong"))
     finally:
-        admin.execute_command("ACL", "DELUSER", "worker", "reader")
+        admin.execute_command("ACL", "DELUSER", "worker", "operator", "reader")
         admin.close()
 
 

@@ -15,7 +15,7 @@ from kafka.admin import KafkaAdminClient
 from contracts.columns import RawBatch
 from contracts.errors import UnreadableRecords
 from contracts.settings import KafkaSettings, Servers
-from stream_processors.decoding import record_batches
+from stream_processors.decoding import unpacking
 from stream_processors.log_ends import end_offset
 from stream_processors.runner import fetch_seam
 from stream_processors.runner.batch_consumer import PlainConsumer, batch_consumer_class
@@ -155,7 +155,7 @@ def test_records_that_no_installed_library_opens_are_an_error(
         async with producing(stack.kafka, compression_type="gzip") as producer:
             await write(producer, place, 0, 10)
         monkeypatch.setattr(codec, "has_gzip", lambda: False)  # the one codec that is always there; others are missing likewise
-        monkeypatch.delitem(record_batches._DECODERS, 1)
+        monkeypatch.delitem(unpacking._UNPACKED, 1)
         consumer = kind(**connection_options(stack.kafka), enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         consumer.assign([place])
