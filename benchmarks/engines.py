@@ -1,0 +1,164 @@
+"""The engines side by side: how each is started, what its row leaves out, and one round of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.peers import environments, kafka_streams
+from benchmarks.processes import Rate, Sample, rate
+from benchmarks.servers import BenchServers, client_core
+from streamgauge.local_stack import Child, free_port
+
+ROOT = Path(__file__).parents[1]
+PEERS = Path(__file__).parent / "peers"
+LOOK_SECONDS = 0.1  # between two looks; processor times have 10 ms steps
+GRACE_SECONDS = 15.0  # to leave the group: a member that is killed holds nobody up, since each round has a group of its own
+FIRST_SECONDS = 90.0  # from the start to the first event that is through; the JVM and a cold numba cache take some 10 s
+MAY_BE_CUT = 0.995  # of the events: beyond, the last batches of four partitions end one after the other
+
+
+class Engine(NamedTuple):
+    """How a client is started, and what its row says of it."""
+
+    name: str
+    title: str
+    left_out: str  # in its favour
+    command: Callable[[Path, str], tuple[Sequence[str], Mapping[str, str]]]  # (directory, run) -> command, environment
+    warm_up: float  # seconds after the first event
+    counts_closed_windows: bool = False
+
+
+def _script(name: str, python: Callable[[], Path], **environment: str) -> Callable[[Path, str], tuple[Sequence[str], Mapping[str, str]]]:
+    return lambda _directory, _run: ([str(python()), str(PEERS / f"{name}_app.py")], environment)
+
+
+def _streamgauge(log_vectors: str) -> Callable[[Path, str], tuple[Sequence[str], Mapping[str, str]]]:
+    def command(directory: Path, run: str) -> tuple[Sequence[str], Mapping[str, str]]:
+        plant = directory / "plant.py"
+        plant.write_text(f'from benchmarks.job import bench_feed\n\nfeed = bench_feed("{run}", "{EVENTS}", "{log_vectors}")\n')
+        arguments = ["-m", "streamgauge", "worker", str(plant), "--web-port", str(free_port())]
+        return [sys.executable, *arguments], {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+
+    return command
+
+
+EVENTS = "bench.events"
+NO_DRIFT = "drift statistics"
+ENGINES = (
+    Engine("streamgauge", "streamgauge worker, exactly once", "nothing; each score record carries its vector", _streamgauge("all"), 3.0),
+    Engine(
+        "faust",
+        "Faust, hopping table, river",
+        f"{NO_DRIFT}; Redis once in 100 ms, the newest vectors only",
+        _script("faust", lambda: Path(sys.executable)),
+        3.0,
+    ),
+    Engine(
+        "quix",
+        "Quix Streams, hopping window, river",
+        f"{NO_DRIFT}; Redis at checkpoints of 5 s",
+        _script("quix", lambda: environments.python_of("quix")),
+        3.0,
+    ),
+    Engine(
+        "bytewax",
+        "Bytewax, sliding window, river",
+        f"{NO_DRIFT}; vector and score for each closed window, a tenth as many as events; no recovery",
+        _script("bytewax", lambda: environments.python_of("bytewax")),
+        5.0,
+        counts_closed_windows=True,
+    ),
+    Engine("kafka_streams", "Kafka Streams, at least once", f"{NO_DRIFT}; the changelog sees one update of many", kafka_streams.command("at_least_once"), 10.0),
+)
+MORE_ENGINES = (
+    Engine(
+        "bytewax_by_hand",
+        "Bytewax, tiles by hand in a stateful map, river",
+        f"{NO_DRIFT}; no recovery",
+        _script("bytewax", lambda: environments.python_of("bytewax"), BENCH_STATE="by-hand"),
+        3.0,
+    ),
+    Engine("kafka_streams_eos", "Kafka Streams, exactly_once_v2", NO_DRIFT, kafka_streams.command("exactly_once_v2"), 10.0),
+    Engine("streamgauge_no_vectors", 'streamgauge worker, log_vectors="none"', "the vector in the score record", _streamgauge("none"), 3.0),
+)
+
+
+def run_round(engine: Engine, servers: BenchServers, number: int, total: int, seconds: float) -> Rate:
+    """Starts an engine anew on all events and measures it for so long, or until the events are through.
+
+    Raises:
+        RuntimeError: it ended, or nothing came through; its last words are in the message.
+    """
+    run = f"{engine.name.replace('_', '-')}-{number}"
+    directory = servers.directory / run
+    directory.mkdir()
+    scores = f"{run}.scores"
+    if not engine.name.startswith("streamgauge"):
+        servers.make_topic(scores)
+    command, environment = engine.command(directory, run)
+    environment = dict(environment) | servers.servers.environment | peer_environment(servers, directory, run, scores)
+    child = Child(run, ["taskset", "-c", str(client_core()), *command], directory, GRACE_SECONDS, environment, directory)
+
+    def done() -> int:
+        return progress(directory) if engine.counts_closed_windows else servers.records(scores)
+
+    try:
+        samples = watch(child, servers, done, total, engine.warm_up + seconds)
+        return rate(samples, engine.warm_up, int(total * MAY_BE_CUT))
+    except (RuntimeError, ValueError) as error:
+        raise RuntimeError(f"{engine.title}: {error}\n{child.log_tail()[-2000:]}") from error
+    finally:
+        child.stop()
+        servers.drop_topics(run)
+
+
+def watch(child: Child, servers: BenchServers, done: Callable[[], int], total: int, seconds: float) -> list[Sample]:
+    """Looks at a client until it is `seconds` past its first event or through with all."""
+    samples: list[Sample] = []
+    begun, first = time.monotonic(), None
+    while True:
+        if child.poll() is not None:
+            raise RuntimeError("it ended by itself")
+        count, now = done(), time.monotonic()
+        samples.append(servers.sample(now, count, child.pid))
+        first = first or (now if count else None)
+        if first is None and now - begun > FIRST_SECONDS:
+            raise RuntimeError(f"no event came through in {FIRST_SECONDS:.0f} s")
+        if count >= total or (first is not None and now - first > seconds):
+            return samples
+        time.sleep(LOOK_SECONDS)
+
+
+def peer_environment(servers: BenchServers, directory: Path, run: str, scores: str) -> dict[str, str]:
+    """What benchmarks/peers/setting.py and GaugeJob.java read."""
+    return {
+        "BENCH_KAFKA": servers.servers.kafka.servers[0],
+        "BENCH_REDIS_PORT": str(servers.redis_port),
+        "BENCH_EVENTS": EVENTS,
+        "BENCH_SCORES": scores,
+        "BENCH_RUN": run,
+        "BENCH_DIRECTORY": str(directory),
+    }
+
+
+def progress(directory: Path) -> int:
+    """Events that a peer says it has read."""
+    path = directory / "progress"
+    return int.from_bytes(path.read_bytes()[:8], "little") if path.exists() else 0
+
+
+def versions() -> dict[str, str]:
+    """Versions of the peers, from what pins them."""
+    pinned = {}
+    for name, package in (("quix", "quixstreams"), ("bytewax", "bytewax"), ("feast", "feast")):
+        path = PEERS / "requirements" / f"{name}.txt"
+        lines = path.read_text().splitlines() if path.exists() else []
+        pinned |= {package: line.partition("==")[2] for line in lines if line.startswith(f"{package}==")}
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()
+    return pinned | {"java": java[0] if java else "", "kafka_streams": kafka_streams.version(), "cores": str(os.cpu_count())}
