@@ -80,6 +80,15 @@ def _texts(rows: NDArray[np.int64], noise: NDArray[np.float64]) -> Events:
     return Events([b"device-%05d" % entity for entity in entities.tolist()], values, (entities % PARTITIONS).tolist())
 
 
+def joined(chunks: Iterator[Events]) -> Events:
+    """All chunks as one."""
+    out = Events([], [], [])
+    for chunk in chunks:
+        for whole, part in zip(out, chunk, strict=True):
+            whole.extend(part)  # type: ignore[attr-defined]
+    return out
+
+
 async def load(settings: KafkaSettings, topic: str, chunks: Iterator[Events]) -> int:
     """Puts events on the topic, in whole batches; returns how many."""
     producer = plain_producer(settings)

@@ -34,14 +34,25 @@ class Rate(NamedTuple):
     store_us_per_event: float
 
 
-def rate(samples: Sequence[Sample], warm_up: float, total: int) -> Rate:
-    """Between the first sample `warm_up` seconds after the first progress, and the last before all `total` events are through.
+class WarmUp(NamedTuple):
+    """What is let pass before measuring: both."""
+
+    seconds: float = 0.0  # after the first event that is through
+    events: int = 0
+
+    def over(self, first: Sample, now: Sample) -> bool:
+        """Whether it has passed."""
+        return now.at >= first.at + self.seconds and now.done >= self.events
+
+
+def rate(samples: Sequence[Sample], warm_up: WarmUp, total: int) -> Rate:
+    """Between the first sample after the warm-up and the last before all `total` events are through.
 
     Raises:
         ValueError: nothing moved in between.
     """
     moving = [sample for sample in samples if sample.done]
-    measured = [sample for sample in moving if sample.at >= moving[0].at + warm_up and sample.done < total]
+    measured = [sample for sample in moving if warm_up.over(moving[0], sample) and sample.done < total]
     if len(measured) < 2 or measured[-1].done <= measured[0].done:
         raise ValueError(f"no progress to measure: {moving[-1].done if moving else 0:,} events of {total:,} after {len(samples)} looks")
     first, last = measured[0], measured[-1]

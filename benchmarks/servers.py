@@ -57,8 +57,10 @@ class BenchServers:
         """A topic of as many partitions as the events; kept for ever, since engines stamp records with event times."""
         self._admin.create_topics([NewTopic(name, PARTITIONS, 1, topic_configs={"retention.ms": "-1"})])
 
-    def drop_topics(self, prefix: str) -> None:
-        """Deletes topics whose names begin so."""
+    def clear(self, prefix: str) -> None:
+        """Empties the store and deletes topics whose names begin so."""
+        with redis.Redis(port=self.redis_port) as client:
+            client.flushall()
         mine = [name for name in self._admin.list_topics() if name.startswith(prefix)]
         if mine:
             self._admin.delete_topics(mine)

@@ -85,5 +85,5 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = ["worker", "--without-web", "--loglevel", "warning"]
+    sys.argv[1:] = ["worker", "--without-web", "--loglevel", "warn"]
     app.main()
