@@ -25,13 +25,21 @@ BROKER_SETTINGS = PROPERTIES + "file.delete.delay.ms=1000\nlog.segment.delete.de
 
 
 class BenchServers:
-    """Context manager: Apache Kafka and redis-server on every core but the client's; `servers` is valid inside."""
+    """Context manager: Apache Kafka and redis-server; `servers` is valid inside.
+
+    Args:
+        bound: they, and this process, keep off the client's core.
+    """
 
     servers: Servers
 
+    def __init__(self, bound: bool = True) -> None:
+        self._bound = bound
+
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            keep_off(client_core())
+            if self._bound:
+                keep_off(client_core())
             broker = stack.enter_context(ApacheKafka(BROKER_SETTINGS, BROKER_JAVA))
             self._broker = broker.pid
             local = stack.enter_context(LocalStack(kafka=broker.settings))
