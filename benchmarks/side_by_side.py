@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from rich.console import RenderableType
 from rich.table import Table
 
 from benchmarks.engines import ENGINES, EVENTS, MORE_ENGINES, Engine, run_round, versions
@@ -15,7 +16,7 @@ from benchmarks.job import bench_feed, joined, load, make_events
 from benchmarks.machine import versions as machine_versions
 from benchmarks.processes import Rate
 from benchmarks.servers import BenchServers
-from benchmarks.stages import stages_alone
+from benchmarks.stages import stages_alone, stages_table
 from stream_processors.topics import ensure_topics
 from streamgauge.warm_up import warm_up
 
@@ -100,6 +101,14 @@ def peers_table(found: dict[str, Any]) -> Table:
         if isinstance(row, dict) and "cpu_us_per_event" in row:
             table.add_row(*cells(row))
     return table
+
+
+def tables(found: dict[str, Any]) -> list[RenderableType]:
+    """Engines, and the stages of streamgauge."""
+    out: list[RenderableType] = [peers_table(found)]
+    if "stages_us" in found.get("streamgauge", {}):
+        out.append(stages_table(found["streamgauge"]))
+    return out
 
 
 def cells(row: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 
 from benchmarks.job import Events, bench_feed
 from contracts.definition import Feed
@@ -102,3 +103,12 @@ def _redis(servers: Servers, outputs: list[Any]) -> float:
     spent = (time.process_time() - begun) * 1e6
     client.close()
     return spent
+
+
+def stages_table(found: dict[str, Any]) -> Table:
+    """What a stage costs."""
+    table = Table("stage", "µs of processor time an event")
+    for name, value in found["stages_us"].items():
+        table.add_row(name, f"{value:.2f}")
+    table.add_row("full loop", f"{found['cpu_us_per_event']:.2f}")
+    return table

@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.job import bench_feed, joined, load, make_events
-from benchmarks.side_by_side import FULL, QUICK, names, peers_table, side_by_side
-from benchmarks.stages import stages_alone
+from benchmarks.side_by_side import FULL, QUICK, names, side_by_side, tables
+from benchmarks.stages import stages_alone, stages_table
 from contracts.definition import Feed
 from contracts.settings import Servers
 from contracts.topics import events_topic
@@ -96,15 +95,6 @@ def run(count: int, rounds: int, console: Console) -> dict[str, Any]:
     }
 
 
-def stages_table(found: dict[str, Any]) -> Table:
-    """What a stage costs."""
-    table = Table("stage", "µs of processor time an event")
-    for name, value in found["stages_us"].items():
-        table.add_row(name, f"{value:.2f}")
-    table.add_row("full loop", f"{found['cpu_us_per_event']:.2f}")
-    return table
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -121,11 +111,12 @@ def main() -> None:
         if options.rounds:
             size = size._replace(rounds=options.rounds)
         found = side_by_side(size, options.engines, lambda line: progress.print(line, highlight=False))
-        console.print(peers_table(found))
+        shown = tables(found)
     else:
         found = run(options.events, options.rounds or 3, progress)
-    if "stages_us" in found.get("streamgauge", {}):
-        console.print(stages_table(found["streamgauge"]))
+        shown = [stages_table(found["streamgauge"])]
+    for table in shown:
+        console.print(table)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
