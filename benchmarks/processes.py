@@ -37,12 +37,12 @@ class Rate(NamedTuple):
 class WarmUp(NamedTuple):
     """What is let pass before measuring: both."""
 
-    seconds: float = 0.0  # after the first event that is through
+    seconds: float = 0.0  # of the client's processor time since the first event was through: a compiler that starves is not done
     events: int = 0
 
     def over(self, first: Sample, now: Sample) -> bool:
         """Whether it has passed."""
-        return now.at >= first.at + self.seconds and now.done >= self.events
+        return now.client >= first.client + self.seconds and now.done >= self.events
 
 
 def rate(samples: Sequence[Sample], warm_up: WarmUp, total: int) -> Rate:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.engines import ENGINES, EVENTS, MORE_ENGINES, Engine, run_round, versions
 from benchmarks.job import bench_feed, joined, load, make_events
@@ -94,18 +94,16 @@ def entry(engine: Engine, rates: Sequence[Rate]) -> dict[str, Any]:
     return out
 
 
-def peers_table(found: dict[str, Any]) -> Table:
-    """The rows of what was measured."""
-    table = Table("engine", "events/s", "µs an event", "× streamgauge", "broker µs", "store µs", "left out in its favour")
-    for row in found.values():
-        if isinstance(row, dict) and "cpu_us_per_event" in row:
-            table.add_row(*cells(row))
-    return table
-
-
 def tables(found: dict[str, Any]) -> list[RenderableType]:
-    """Engines, and the stages of streamgauge."""
-    out: list[RenderableType] = [peers_table(found)]
+    """Engines, what each leaves out, and the stages of streamgauge."""
+    rows = [row for row in found.values() if isinstance(row, dict) and "cpu_us_per_event" in row]
+    columns = ("events/s", "µs an event (span)", "× µs", "× slower", "broker µs", "store µs")
+    measured = Table("engine", *(Column(name, justify="right") for name in columns))
+    favours = Table("engine", "left out in its favour")
+    for row in rows:
+        measured.add_row(*cells(row))
+        favours.add_row(row["title"], row["left_out"])
+    out: list[RenderableType] = [measured, favours]
     if "stages_us" in found.get("streamgauge", {}):
         out.append(stages_table(found["streamgauge"]))
     return out
@@ -114,13 +112,12 @@ def tables(found: dict[str, Any]) -> list[RenderableType]:
 def cells(row: dict[str, Any]) -> list[str]:
     """One row as text: medians, and the span of the rounds."""
     low, high = row["cpu_us_per_event_range"]
-    times = f"{row['times_cpu']:,.1f}" if "times_cpu" in row else "1"
     return [
         row["title"],
         f"{row['events_per_s']:,.0f}",
-        f"{row['cpu_us_per_event']:,.2f} ({low:,.2f} to {high:,.2f})",
-        times,
+        f"{row['cpu_us_per_event']:,.2f} ({low:,.2f}–{high:,.2f})",
+        f"{row['times_cpu']:,.1f}" if "times_cpu" in row else "1",
+        f"{row['times_slower']:,.1f}" if "times_slower" in row else "1",
         f"{row['broker_us_per_event']:.2f}",
         f"{row['store_us_per_event']:.2f}",
-        row["left_out"],
     ]

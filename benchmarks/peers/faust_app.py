@@ -44,6 +44,7 @@ app = faust.App(
     web_enabled=False,
     consumer_auto_offset_reset="earliest",
     broker_max_poll_records=1000,
+    producer_linger=0.05,  # seconds; at 0 every record is a request
 )
 events = app.topic(EVENTS, value_type=Reading)
 scores = app.topic(SCORES, value_serializer="raw")

@@ -54,6 +54,7 @@ app = Application(
     consumer_group=RUN,
     auto_offset_reset="earliest",
     state_dir=DIRECTORY,
+    producer_extra_config={"linger.ms": 50},  # at librdkafka's 5 ms a slow engine sends one record a request
     loglevel="WARNING",
 )
 events = app.topic(
