@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console, RenderableType
 
-from benchmarks import feast, growth, latency, side_by_side, start, throughput
+from benchmarks import checkpoints, feast, growth, latency, memory, offline, side_by_side, start, throughput
 from benchmarks.machine import versions
 from benchmarks.plots import draw
 
@@ -60,12 +60,23 @@ def _start(quick: bool, _: Say) -> dict[str, Any]:
     return start.measure(2 if quick else 5)
 
 
+def _checkpoints(quick: bool, _: Say) -> dict[str, Any]:
+    return checkpoints.measure(1_600_000 if quick else checkpoints.EVENTS)
+
+
+def _offline(quick: bool, _: Say) -> dict[str, Any]:
+    return offline.measure(600_000) if quick else offline.measure()
+
+
 PARTS = (
     Part("peers", "side by side on Apache Kafka, one core each", _peers, side_by_side.tables),
     Part("embedded", "streamgauge alone, embedded broker", _alone, lambda found: [throughput.stages_table(found["streamgauge"])]),
     Part("latency", "10,000 events a second, exactly once", _latency, lambda found: [latency.latency_table(found)]),
     Part("feast", "reads beside Feast", _feast, lambda found: [feast.feast_table(found)]),
     Part("growth", "growth", _growth, lambda found: [growth.growth_table(found)]),
+    Part("checkpoints", "checkpoints", _checkpoints, lambda found: [checkpoints.checkpoints_table(found)]),
+    Part("offline", "backtest and backfill", _offline, lambda found: [offline.offline_table(found)]),
+    Part("memory", "memory", lambda *_: memory.measure(), lambda found: [memory.memory_table(found)]),
     Part("start", "start", _start, lambda found: [start.start_table(found)]),
 )
 

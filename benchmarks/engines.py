@@ -51,6 +51,12 @@ def _streamgauge(log_vectors: str) -> Callable[[Path, str], tuple[Sequence[str],
     return command
 
 
+def _with_archive(directory: Path, run: str) -> tuple[Sequence[str], Mapping[str, str]]:
+    _, environment = _streamgauge("all")(directory, run)
+    arguments = ["-m", "benchmarks.with_archive", str(directory / "plant.py"), str(free_port()), str(directory / "history")]
+    return [sys.executable, *arguments], environment
+
+
 EVENTS = "bench.events"
 NO_DRIFT = "drift statistics"
 STARTED = WarmUp(3.0)
@@ -105,6 +111,7 @@ MORE_ENGINES = (
         kafka_streams.command("exactly_once_v2"),
         COMPILED,
     ),
+    Engine("streamgauge_archive", "streamgauge worker and archive", "nothing: Parquet history, too", _with_archive, STARTED),
     Engine(
         "streamgauge_no_vectors", 'streamgauge worker, log_vectors="none"', "the vector in the score record", _streamgauge("none"), STARTED
     ),

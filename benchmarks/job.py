@@ -53,31 +53,31 @@ def bench_feed(name: str = "bench", topic: str | None = None, log_vectors: str =
     )
 
 
-def make_events(count: int, seed: int = 1) -> Iterator[Events]:
+def make_events(count: int, seed: int = 1, entities: int = ENTITIES) -> Iterator[Events]:
     """Chunks of the corpus; each entity reads once a second, and the same seed gives the same bytes."""
     rng = np.random.default_rng(seed)
-    rows = _disordered(count, rng)
+    rows = _disordered(count, rng, entities)
     noise = rng.standard_normal((count, len(FIELDS))) * (1.0, 0.1, 0.05) + (60.0, 2.0, 4.0)
     for at in range(0, count, CHUNK_ROWS):
-        yield _texts(rows[at : at + CHUNK_ROWS], noise)
+        yield _texts(rows[at : at + CHUNK_ROWS], noise, entities)
 
 
-def _disordered(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _disordered(count: int, rng: np.random.Generator, entities: int) -> NDArray[np.int64]:
     order = np.arange(count, dtype=np.float64)
     late = rng.random(count) < LATE_SHARE
-    order[late] += rng.random(int(late.sum())) * LATE_SECONDS * ENTITIES
+    order[late] += rng.random(int(late.sum())) * LATE_SECONDS * entities
     return np.argsort(order, kind="stable")
 
 
-def _texts(rows: NDArray[np.int64], noise: NDArray[np.float64]) -> Events:
-    entities = rows % ENTITIES
-    stamps = START_MS + rows // ENTITIES * 1000 + entities
-    columns = zip(entities.tolist(), stamps.tolist(), noise[rows].tolist(), strict=True)
+def _texts(rows: NDArray[np.int64], noise: NDArray[np.float64], entities: int) -> Events:
+    entity = rows % entities
+    stamps = START_MS + rows // entities * 1000 + entity * 1000 // entities
+    columns = zip(entity.tolist(), stamps.tolist(), noise[rows].tolist(), strict=True)
     values = [
-        b'{"id":"device-%05d","ts":%d,"temperature":%.6f,"vibration":%.6f,"pressure":%.6f}' % (entity, stamp, a, b, c)
-        for entity, stamp, (a, b, c) in columns
+        b'{"id":"device-%05d","ts":%d,"temperature":%.6f,"vibration":%.6f,"pressure":%.6f}' % (name, stamp, a, b, c)
+        for name, stamp, (a, b, c) in columns
     ]
-    return Events([b"device-%05d" % entity for entity in entities.tolist()], values, (entities % PARTITIONS).tolist())
+    return Events([b"device-%05d" % name for name in entity.tolist()], values, (entity % PARTITIONS).tolist())
 
 
 def joined(chunks: Iterator[Events]) -> Events:

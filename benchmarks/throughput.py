@@ -36,9 +36,9 @@ from streamgauge.local_stack import LocalStack
 from streamgauge.warm_up import warm_up
 
 
-async def full_loop(servers: Servers, feed: Feed, count: int) -> dict[str, float]:
+async def full_loop(servers: Servers, feed: Feed, count: int, metrics: WorkerMetrics | None = None) -> dict[str, float]:
     """Runs a worker's service in this process until every event is folded."""
-    service = FoldService([feed], servers, f"bench-{time.monotonic_ns()}", WorkerMetrics())
+    service = FoldService([feed], servers, f"bench-{time.monotonic_ns()}", metrics or WorkerMetrics())
     await service.start()
     while not any(runner.progress.read for runner in service.runners.values()):  # noqa: ASYNC110 — it measures from outside
         await asyncio.sleep(0.001)
