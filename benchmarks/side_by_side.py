@@ -30,8 +30,8 @@ class Size(NamedTuple):
     stage_events: int
 
 
-FULL = Size(4_000_000, 5, 10.0, 500_000)
-QUICK = Size(1_200_000, 2, 4.0, 200_000)
+FULL = Size(6_000_000, 5, 10.0, 500_000)
+QUICK = Size(1_500_000, 2, 4.0, 200_000)
 
 
 def names() -> list[str]:
