@@ -3,7 +3,8 @@
     make bench             # 35 minutes
     make bench QUICK=1     # 8 minutes: fewer, shorter rounds
 
-Writes benchmarks/results/latest.json and pictures beside it. A part that fails is told, and the others go on; the exit code is 1 then.
+Writes benchmarks/results/latest.json, and beside it the tables as Markdown (latest.md) and pictures. A part that fails is told,
+and the others go on; the exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console, RenderableType
+from rich.console import Console
+from rich.table import Table
 
-from benchmarks import checkpoints, feast, growth, latency, memory, offline, side_by_side, start, throughput
+from benchmarks import checkpoints, engines, feast, growth, latency, memory, offline, side_by_side, start, throughput
 from benchmarks.machine import versions
 from benchmarks.plots import draw
 
@@ -32,7 +34,7 @@ class Part(NamedTuple):
     name: str
     title: str
     measure: Callable[[bool, Say], dict[str, Any]]  # (quick, say)
-    tables: Callable[[dict[str, Any]], list[RenderableType]]
+    tables: Callable[[dict[str, Any]], list[Table]]
 
 
 def _peers(quick: bool, say: Say) -> dict[str, Any]:
@@ -100,6 +102,23 @@ def run(parts: tuple[Part, ...], quick: bool, console: Console, say: Say) -> tup
     return found, failed
 
 
+def markdown(table: Table) -> str:
+    """A table as docs/benchmarks.md has it."""
+    columns = table.columns
+    rows = [[str(column.header) for column in columns], *zip(*(map(str, column.cells) for column in columns), strict=True)]
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|" + "---|" * len(columns), *body])
+
+
+def page(found: dict[str, Any], about: dict[str, Any]) -> str:
+    """Every table under its title, and what it was measured with."""
+    parts = [f"{'Quick rounds. ' if about['quick'] else ''}{', '.join(f'{name} {value}' for name, value in about['versions'].items())}"]
+    for part in PARTS:
+        if part.name in found:
+            parts += [f"## {part.title}", *map(markdown, part.tables(found[part.name]))]
+    return "\n\n".join(parts) + "\n"
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -111,7 +130,8 @@ def main() -> None:
     parts = tuple(part for part in PARTS if not options.only or part.name in options.only)
     begun = time.monotonic()
     found, failed = run(parts, options.quick, console, lambda line: progress.print(line, highlight=False))
-    about = {"quick": options.quick, "failed": failed, "seconds": round(time.monotonic() - begun), "versions": versions()}
+    about: dict[str, Any] = {"quick": options.quick, "failed": failed, "seconds": round(time.monotonic() - begun)}
+    about["versions"] = versions() | engines.versions()
     options.to.mkdir(parents=True, exist_ok=True)
     (options.to / "latest.json").write_text(json.dumps(about | found, indent=2, ensure_ascii=False) + "\n")
     pictures = draw(found, options.to)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -196,4 +195,4 @@ def versions() -> dict[str, str]:
         lines = path.read_text().splitlines() if path.exists() else []
         pinned[package] = next((line.partition("==")[2] for line in lines if line.startswith(f"{package}==")), "")
     java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()
-    return pinned | {"java": java[0] if java else "", "kafka_streams": kafka_streams.version(), "cores": str(os.cpu_count())}
+    return pinned | {"java": java[0] if java else "", "kafka_streams": kafka_streams.version()}

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import RenderableType
 from rich.table import Column, Table
 
 from benchmarks.engines import ENGINES, EVENTS, MORE_ENGINES, Engine, run_round, versions
@@ -94,7 +93,7 @@ def entry(engine: Engine, rates: Sequence[Rate]) -> dict[str, Any]:
     return out
 
 
-def tables(found: dict[str, Any]) -> list[RenderableType]:
+def tables(found: dict[str, Any]) -> list[Table]:
     """Engines, what each leaves out, and the stages of streamgauge."""
     rows = [row for row in found.values() if isinstance(row, dict) and "cpu_us_per_event" in row]
     columns = ("events/s", "µs an event (span)", "× µs", "× slower", "broker µs", "store µs")
@@ -103,7 +102,7 @@ def tables(found: dict[str, Any]) -> list[RenderableType]:
     for row in rows:
         measured.add_row(*cells(row))
         favours.add_row(row["title"], row["left_out"])
-    out: list[RenderableType] = [measured, favours]
+    out: list[Table] = [measured, favours]
     if "stages_us" in found.get("streamgauge", {}):
         out.append(stages_table(found["streamgauge"]))
     return out
