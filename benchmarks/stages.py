@@ -1,6 +1,7 @@
 """Stages of the loop timed alone, one after the other over the same records: µs of processor time an event.
 
-`rest` is what the full loop takes beyond them.
+`fold` is validation, order, tiles, features and score; `drift` is what the detectors add to it; `rest` is what the full loop takes
+beyond all of them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ async def stages_alone(servers: Servers, feed: Feed, events: Events) -> dict[str
     cuts = [mine[at : at + STAGE_ROWS] for at in range(0, len(mine), STAGE_ROWS)]
     raws = [raw_batch(range(c[0], c[0] + len(c)), [-1] * len(c), [keys[r] for r in c], [values[r] for r in c]) for c in cuts]
     raws = [raw._replace(offset=np.arange(i * STAGE_ROWS, i * STAGE_ROWS + raw.n)) for i, raw in enumerate(raws)]
-    fold, n = StreamFold(feed, 0, 1), len(mine)
+    fold, undetected, n = StreamFold(feed, 0, 1), StreamFold(replace(feed, detectors=()), 0, 1), len(mine)
     columns = [None] * len(raws)
     rows: list[Any] = []
     outputs: list[Any] = []
@@ -50,7 +52,13 @@ async def stages_alone(servers: Servers, feed: Feed, events: Events) -> dict[str
     def write() -> None:
         outputs.extend(fold.writer.outputs(c, raw, r, []) for c, raw, r in zip(columns, raws, rows, strict=True))  # type: ignore[arg-type]
 
-    found = {"fetch": await _fetch(servers, feed), "decode": _cpu(decode) / n, "fold": _cpu(fold_all) / n, "outputs": _cpu(write) / n}
+    def fold_undetected() -> None:
+        for batch in columns:
+            undetected.fold_rows(batch)  # type: ignore[arg-type]
+
+    found = {"fetch": await _fetch(servers, feed), "decode": _cpu(decode) / n}
+    whole, found["fold"] = _cpu(fold_all) / n, _cpu(fold_undetected) / n
+    found |= {"drift": whole - found["fold"], "outputs": _cpu(write) / n}
     found["publish"] = await _publish(servers, outputs, n)
     found["redis"] = _redis(servers, outputs) / n
     found["checkpoint"] = _cpu(fold.changed_chunks) / n
