@@ -16,6 +16,7 @@ import gc
 import itertools
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,8 @@ def main() -> None:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    if found.get("failed"):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
