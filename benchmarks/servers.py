@@ -39,6 +39,7 @@ class BenchServers:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             if self._bound:
+                stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
                 keep_off(client_core())
             broker = stack.enter_context(ApacheKafka(BROKER_SETTINGS, BROKER_JAVA))
             self._broker = broker.pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def side_by_side(size: Size, only: Sequence[str] | None, say: Callable[[str], No
                     continue
                 try:
                     one = run_round(engine, servers, number, size.events, size.seconds)
-                except RuntimeError as error:
+                except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # not to be had here, or it broke: the others go on
                     failed[engine.name] = str(error)
                     say(f"{engine.name} failed: {error}")
                     continue
