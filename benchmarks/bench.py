@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import checkpoints, engines, feast, growth, latency, memory, offline, side_by_side, start, throughput
+from benchmarks import checkpoints, engines, entity_memory, feast, growth, latency, offline, side_by_side, start, throughput
 from benchmarks.machine import versions
 from benchmarks.plots import draw
 
@@ -78,7 +78,7 @@ PARTS = (
     Part("growth", "growth", _growth, lambda found: [growth.growth_table(found)]),
     Part("checkpoints", "checkpoints", _checkpoints, lambda found: [checkpoints.checkpoints_table(found)]),
     Part("offline", "backtest and backfill", _offline, lambda found: [offline.offline_table(found)]),
-    Part("memory", "memory", lambda *_: memory.measure(), lambda found: [memory.memory_table(found)]),
+    Part("memory", "memory", lambda *_: entity_memory.measure(), lambda found: [entity_memory.memory_table(found)]),
     Part("start", "start", _start, lambda found: [start.start_table(found)]),
 )
 

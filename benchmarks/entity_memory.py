@@ -1,6 +1,6 @@
 """What an entity costs in a worker's memory, beside what `streamgauge check` says.
 
-    python -m benchmarks.memory --json FILE      # half a minute
+    python -m benchmarks.entity_memory --json FILE      # half a minute
 
 Folds readings of few and of many entities, each in a process of its own, and takes the difference of resident memory.
 """
@@ -30,7 +30,9 @@ GOAL = 0.10  # beside what is said
 
 def resident(entities: int) -> float:
     """Bytes of a process that has folded readings of so many entities."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.memory", "--fold", str(entities)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.entity_memory", "--fold", str(entities)], capture_output=True, text=True, check=True
+    )
     return float(done.stdout)
 
 
