@@ -6,9 +6,11 @@ python -m benchmarks.growth --json FILE      # a minute
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,22 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.job import FIVE, START_MS
+from benchmarks.job import FIVE, START_MS, bench_feed, load, make_events
+from benchmarks.throughput import full_loop
 from contracts.definition import Feed, Number
+from contracts.topics import events_topic
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.stream_fold.fold import StreamFold
+from stream_processors.topics import ensure_topics
+from streamgauge.local_stack import LocalStack
 from streamgauge.warm_up import warm_up
 
 ENTITIES, FIELDS, WINDOWS = (10, 100, 1_000, 10_000, 100_000), (1, 2, 4, 8, 16), (1, 2, 4, 8)
 ROWS = 4_096  # a batch under load
 EVENTS = 400_000  # of each point, and at least as many again before, so that every entity is known
 REPEATS = 3
+LOOP_EVENTS = 1_000_000
+TITLES = {"by_entities": "entities", "full_loop": "entities, full loop", "by_fields": "fields", "by_windows": "windows"}
 
 
 def growth_feed(entities: int, fields: int, windows: int) -> Feed:
@@ -80,11 +88,21 @@ def _value(n: int, entities: int, noise: np.ndarray) -> bytes:
     return f'{{"id":"device-{n % entities:06d}","ts":{START_MS + n // entities * 1000},{fields}}}'.encode()
 
 
-def measure(events: int = EVENTS) -> dict[str, list[dict[str, float]]]:
+def loop_cost(entities: int, events: int = LOOP_EVENTS) -> float:
+    """µs of processor time an event of a worker's service in this process, broker and store beside it."""
+    feed = replace(bench_feed("growth-loop"), max_entities=max(entities, 1_000))
+    with LocalStack() as stack:
+        ensure_topics(feed, stack.servers.kafka)
+        asyncio.run(load(stack.servers.kafka, events_topic(feed), make_events(events, entities=entities)))
+        return asyncio.run(full_loop(stack.servers, feed, events))["cpu_us_per_event"]
+
+
+def measure(events: int = EVENTS, loop_events: int = LOOP_EVENTS) -> dict[str, list[dict[str, float]]]:
     """A point for each size."""
     warm_up()
     return {
         "by_entities": [{"n": n, "us_per_event": round(cost(n, events=events), 3)} for n in ENTITIES],
+        "full_loop": [{"n": n, "us_per_event": round(loop_cost(n, loop_events), 3)} for n in ENTITIES],
         "by_fields": [{"n": n, "us_per_event": round(cost(1_000, fields=n, events=events), 3)} for n in FIELDS],
         "by_windows": [{"n": n, "us_per_event": round(cost(1_000, windows=n, events=events), 3)} for n in WINDOWS],
     }
@@ -96,7 +114,7 @@ def growth_table(found: dict[str, list[dict[str, float]]]) -> Table:
     for name, points in found.items():
         for point in points:
             times = point["us_per_event"] / points[0]["us_per_event"]
-            table.add_row(name.removeprefix("by_"), f"{point['n']:,}", f"{point['us_per_event']:.2f}", f"{times:.2f}")
+            table.add_row(TITLES[name], f"{point['n']:,}", f"{point['us_per_event']:.2f}", f"{times:.2f}")
     return table
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.growth import TITLES
+
 WIDTH, HEIGHT = 8.0, 3.6  # inches
 OURS, THEIRS = "#1f6f8b", "#b8b8b8"
 
@@ -75,13 +77,13 @@ def _growth(found: dict[str, Any]) -> Any:
         return None
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, HEIGHT))
+    figure = Figure(figsize=(1.5 * WIDTH, HEIGHT))
     for axes, (name, points) in zip(figure.subplots(1, len(growth)), growth.items(), strict=True):
         _line(axes, points)
-        axes.set_xlabel(name.removeprefix("by_"))
-        if name == "by_entities":
+        axes.set_xlabel(TITLES[name])
+        if points[-1]["n"] >= 1_000:
             axes.set_xscale("log")
-            axes.set_ylabel("µs an event, decode to outputs")
+    figure.axes[0].set_ylabel("µs an event, decode to outputs")
     return figure
 
 

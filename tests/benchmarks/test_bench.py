@@ -46,7 +46,8 @@ FOUND: dict[str, dict[str, Any]] = {
         engine: {name: {"p50": ms, "p99": 2 * ms} for name in ("read_100x50_ms", "read_1x10_ms")}
         for engine, ms in (("streamgauge", 0.5), ("feast", 40.0))
     },
-    "growth": {f"by_{what}": [{"n": n, "us_per_event": 2.0 + n} for n in (1, 2)] for what in ("entities", "fields", "windows")},
+    "growth": {f"by_{what}": [{"n": n, "us_per_event": 2.0 + n} for n in (1, 2)] for what in ("entities", "fields", "windows")}
+    | {"full_loop": [{"n": 10, "us_per_event": 4.0}]},
     "checkpoints": {"share": 0.02, "pause_ms": {"median": 3.0, "max": 20.0}},
     "offline": {f"{command}_{figure}": 5.0 for command in ("backtest", "backfill") for figure in ("rows_per_s", "start_s")},
     "memory": {"bytes_per_entity": 14_000, "said": 13_900, "off_by": 0.007},
