@@ -10,6 +10,7 @@ import asyncio
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ ROWS = 4_096  # a batch under load
 EVENTS = 400_000  # of each point, and at least as many again before, so that every entity is known
 REPEATS = 3
 LOOP_EVENTS = 1_000_000
+READINGS_EACH = 20  # at least: with one reading each, only the making of entities and their first checkpoint would be measured
 TITLES = {"by_entities": "entities", "full_loop": "entities, full loop", "by_fields": "fields", "by_windows": "windows"}
 
 
@@ -90,6 +92,7 @@ def _value(n: int, entities: int, noise: np.ndarray) -> bytes:
 
 def loop_cost(entities: int, events: int = LOOP_EVENTS) -> float:
     """µs of processor time an event of a worker's service in this process, broker and store beside it."""
+    events = max(events, READINGS_EACH * entities)
     feed = replace(bench_feed("growth-loop"), max_entities=max(entities, 1_000))
     with LocalStack() as stack:
         ensure_topics(feed, stack.servers.kafka)
@@ -97,12 +100,12 @@ def loop_cost(entities: int, events: int = LOOP_EVENTS) -> float:
         return asyncio.run(full_loop(stack.servers, feed, events))["cpu_us_per_event"]
 
 
-def measure(events: int = EVENTS, loop_events: int = LOOP_EVENTS) -> dict[str, list[dict[str, float]]]:
+def measure(events: int = EVENTS, loop_events: int = LOOP_EVENTS, loop_entities: Sequence[int] = ENTITIES) -> dict[str, list[dict[str, float]]]:
     """A point for each size."""
     warm_up()
     return {
         "by_entities": [{"n": n, "us_per_event": round(cost(n, events=events), 3)} for n in ENTITIES],
-        "full_loop": [{"n": n, "us_per_event": round(loop_cost(n, loop_events), 3)} for n in ENTITIES],
+        "full_loop": [{"n": n, "us_per_event": round(loop_cost(n, loop_events), 3)} for n in loop_entities],
         "by_fields": [{"n": n, "us_per_event": round(cost(1_000, fields=n, events=events), 3)} for n in FIELDS],
         "by_windows": [{"n": n, "us_per_event": round(cost(1_000, windows=n, events=events), 3)} for n in WINDOWS],
     }
