@@ -100,7 +100,9 @@ def loop_cost(entities: int, events: int = LOOP_EVENTS) -> float:
         return asyncio.run(full_loop(stack.servers, feed, events))["cpu_us_per_event"]
 
 
-def measure(events: int = EVENTS, loop_events: int = LOOP_EVENTS, loop_entities: Sequence[int] = ENTITIES) -> dict[str, list[dict[str, float]]]:
+def measure(
+    events: int = EVENTS, loop_events: int = LOOP_EVENTS, loop_entities: Sequence[int] = ENTITIES
+) -> dict[str, list[dict[str, float]]]:
     """A point for each size."""
     warm_up()
     return {
