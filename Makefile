@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 STORM_SEED ?= 215
 
-.PHONY: setup demo lint test test-kafka chaos lock schemas clean
+.PHONY: setup demo lint test test-kafka chaos bench lock schemas clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +44,10 @@ ifeq ($(LONG),)
 else
 	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --steps 312 --json chaos.json
 endif
+
+# some 40 minutes; QUICK=1: 8, with fewer and shorter rounds. Fetches the peers at the first use.
+bench: setup
+	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra local --extra training --extra dev pyproject.toml deploy/build.in -o requirements.lock

@@ -50,12 +50,22 @@ class ApacheKafka:
     Args:
         properties: its settings, with {port}, {outside}, {controller} (free ports) and {directory} to be filled in.
         format_options: of StorageTool, such as users that are known from the start.
+        java_options: of its virtual machine.
     """
 
     settings: KafkaSettings
 
-    def __init__(self, properties: str = PROPERTIES, format_options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, properties: str = PROPERTIES, format_options: Sequence[str] = (), java_options: Sequence[str] = JAVA_OPTIONS
+    ) -> None:
         self._template, self._format_options = properties, format_options
+        self._java = ["java", *java_options, "-cp", classpath()]
+
+    @property
+    def pid(self) -> int:
+        """Process id of the broker's guard."""
+        assert self._child is not None
+        return self._child.pid
 
     def address(self, port: int, outside: int) -> str:
         """What its settings are read from."""
@@ -95,7 +105,7 @@ class ApacheKafka:
             self._template.format(port=port, outside=outside, controller=free_port(), directory=self._directory),
         )
         subprocess.run(
-            [*_java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties), *self._format_options],
+            [*self._java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties), *self._format_options],
             check=True,
             capture_output=True,
             timeout=START_SECONDS,
@@ -104,15 +114,11 @@ class ApacheKafka:
         self._launch()
 
     def _launch(self) -> None:
-        self._child = Child("kafka", [*_java(), "kafka.Kafka", str(self._properties)], self._directory, GRACE_SECONDS)
+        self._child = Child("kafka", [*self._java, "kafka.Kafka", str(self._properties)], self._directory, GRACE_SECONDS)
         try:
             wait_for_kafka(self.settings, START_SECONDS)
         except Exception as error:
             raise RuntimeError(f"Apache Kafka did not start:\n{self._child.log_tail()}") from error
-
-
-def _java() -> list[str]:
-    return ["java", *JAVA_OPTIONS, "-cp", classpath()]
 
 
 def classpath() -> str:
