@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -59,8 +59,8 @@ class ScoreFollower:
         self._connected = False
         self._outage = Outage("Kafka", log)
 
-    async def start(self, listener: Callable[[Heard], None]) -> None:
-        """Begins to follow, for one more listener; returns when the index holds what stood on the topic at the call.
+    async def start(self, listener: Callable[[Heard], None]) -> dict[TopicPartition, int]:
+        """Begins to follow, for one more listener; returns the ends of the topic, up to which the index is to be filled (`holds`).
 
         Raises:
             ServerUnavailable: the broker does not hand out its records.
@@ -76,7 +76,11 @@ class ScoreFollower:
             await self._assign(fresh, {place: max(first[place], ends[place] - self._capacity) for place in fresh})
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"scores-{self._feed.name}")
-        await self._caught_up(ends)
+        return ends
+
+    def holds(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Whether the index holds what stands before the ends."""
+        return all(self._read_to.get(place, 0) >= end for place, end in ends.items())
 
     async def _connect(self) -> None:
         """Once; anew where a broker that was gone did not let it."""
@@ -179,15 +183,6 @@ class ScoreFollower:
     def _decoded(self, records: list[Any]) -> list[ScoreRecord]:
         values, vectors = [r.value for r in records], [vector_of(r.headers) for r in records]
         return decode_scores(self._feed, values, vectors, [r.offset for r in records])
-
-    async def _caught_up(self, ends: dict[TopicPartition, int]) -> None:
-        told = False
-        while any(self._read_to.get(place, 0) < end for place, end in ends.items()):
-            if not told:
-                log.info("%s: reading the newest scores, which labels are joined to", self._feed.name)
-                told = True
-            self.check()
-            await asyncio.sleep(0.01)
 
 
 class _RecentRecords:

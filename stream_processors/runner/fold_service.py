@@ -343,7 +343,10 @@ class FoldService(mode.Service):
             return
         self.runners[place] = runner
         self._consumer.seek(place, runner.progress.next_offset)
-        self._consumer.resume(place)
+        if isinstance(runner, JoinerRunner) and runner.full:
+            self._full.add(place)
+        else:
+            self._consumer.resume(place)
         self._idle.taken(place, time.monotonic())
         log.info("took %s/%d at offset %d", place.topic, place.partition, runner.progress.next_offset)
 

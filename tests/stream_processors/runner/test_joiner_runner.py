@@ -70,8 +70,13 @@ async def fold_events(worker: Shell) -> None:
 
 
 async def take_labels(worker: Shell, owner: str = "joiner") -> JoinerRunner:
+    """Takes the place, and waits until labels may be read."""
     runner = await worker.take("labels", owner)
     assert isinstance(runner, JoinerRunner)
+    async with asyncio.timeout(60):
+        while runner.full:
+            await runner.settle()
+            await asyncio.sleep(0.01)
     return runner
 
 
