@@ -25,6 +25,7 @@ KEPT = 3  # a damaged newest one leaves two; more would cost their bytes and sav
 MAGIC = b"SGCOPY1\n"
 _LENGTH = struct.Struct("<Q")
 _ZSTD_LEVEL = 1  # of a partition's state; higher levels cost several times the processor time for a few per cent of size
+_MOST_CHUNK_BYTES = 256_000_000  # a length is believed before the bytes are there, and a damaged one would ask for any memory
 _NAME = re.compile(r"(\d{12})\.checkpoint")
 
 _log = logging.getLogger(__name__)
@@ -154,6 +155,8 @@ def decode_copy(data: bytes) -> Checkpoint:
     codec = pa.Codec("zstd", _ZSTD_LEVEL)
     found: dict[str, bytes | None] = {}
     for name, (part,) in sorted(manifest.chunks.items()):
+        if not 0 <= part.length <= _MOST_CHUNK_BYTES:
+            raise StateError(f"chunk {name} cannot have {part.length:,} bytes")
         try:
             found[part.id] = codec.decompress(next(pieces), part.length, asbytes=True)
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:

@@ -69,7 +69,9 @@ def _csv(file: CsvFile, asked: list[str]) -> pa.Table:
 
 def _parquet(file: ParquetFile, asked: list[str]) -> pa.Table:
     try:
-        return pq.read_table(file.path, columns=asked)
+        table = pq.read_table(file.path, columns=asked)
+        table.validate(full=True)  # texts may be no UTF-8, which nobody has looked at yet
+        return table
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise _unreadable(file.path, error) from error
 

@@ -22,8 +22,9 @@ from contracts.event_time import format_event_time
 from contracts.ids import MAX_ID_CHARACTERS, is_id, parse_id
 from contracts.record_reader import MAX_RECORD_BYTES, RecordReader, is_deeper
 from contracts.records import TOPIC_RECORDS, Switch
-from feature_store.checkpoint import decode_manifest
+from feature_store.checkpoint import Manifest, Part, decode_manifest, encode_manifest
 from feature_store.feature_table import FeatureTable, Worth
+from feature_store.full_copies import MAGIC, decode_copy
 from feature_store.history_files import HistoryFiles
 from feature_store.readers import _Reading
 from feature_store.redis_layout import DIRECTORY_ENTRY, UNKNOWN, entry_of, generation_of
@@ -39,6 +40,7 @@ from stream_processors.joiner.labels import read_label
 from stream_processors.judge_fold import JudgeFold
 from stream_processors.learner_fold import LearnerFold
 from stream_processors.log_fold import LogFold
+from streamgauge.backtest.table_files import read_frame
 from tests.hostile import samples
 from tests.stream_processors.fetches import START_MS, Row, make_batch
 from tests.stream_processors.joiner.joining import FEED as JOINED
@@ -316,3 +318,27 @@ def test_what_records_hold_is_bounded_in_their_schemas() -> None:
     for record in TOPIC_RECORDS.values():
         walk(msgspec.inspect.type_info(record), "", unbounded.append, set())
     assert not unbounded
+
+
+@pytest.mark.parametrize("length", [-4_294_967_295, 1 << 40])
+def test_a_full_copy_whose_chunk_has_an_impossible_length_is_a_state_error(length: int) -> None:
+    """The codec raised Python's own SystemError for it, or asked for a terabyte."""
+    manifest = Manifest(generation=1, offset=5, definition="d", fold_version=1, epoch=3, chunks={"rows": [Part("rows", length, 0)]})
+    with pytest.raises(StateError, match="cannot have"):
+        decode_copy(copy_of(encode_manifest(manifest), b""))
+
+
+def copy_of(*pieces: bytes) -> bytes:
+    """A file of a full copy, made of its pieces."""
+    return MAGIC + b"".join(struct.pack("<Q", len(piece)) + piece for piece in pieces)
+
+
+def test_texts_of_a_column_that_are_no_utf_8_are_an_input_error(tmp_path: Path) -> None:
+    """Parquet marks a column as text and looks at no byte of it; a backtest met Arrow's own error long afterwards."""
+    path = tmp_path / "damaged.parquet"
+    pq.write_table(pa.table({"ts": ["2026-01-01"] * 3, "pump": ["a"] * 3, "x": [1.0] * 3}), path, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"2026-01-01", b"2026-01-\xb01"))
+    feed = Feed("f", entity="pump", time="ts", fields=[Number("x")], windows=["1m"])
+    source = Source(path, "damaged")
+    with pytest.raises(InputError, match=r"damaged\.parquet"):
+        read_frame(feed, source, choose_columns(source, ["ts", "pump", "x"], feed))

@@ -14,7 +14,7 @@ from online_model.placement import refusal, snapshot_state
 from stream_processors.archive.score_decoding import decode_scores, history_rows
 from stream_processors.joiner.labels import Truth, read_label, value_numbers
 from stream_processors.models_log import Models
-from stream_processors.runner.published import is_of_generation_before, source_of
+from stream_processors.record_sources import is_of_generation_before, source_of
 from stream_processors.runner.switch_log import Recorded, current_generation, decoded_switch, model_switches, valid_switches
 from tests.hostile import samples
 from tests.hostile.target import Target

@@ -291,7 +291,7 @@ def test_a_store_that_forgot_while_nobody_ran_is_filled_from_the_log(servers: Se
 
 
 def bounds_of(start: int, end: int, topic_id: str | None):
-    async def bounds(place) -> LogBounds:
+    async def bounds(place, is_cut=False) -> LogBounds:
         return LogBounds(start, end, topic_id)
 
     return bounds
