@@ -251,6 +251,30 @@ def test_old_records_are_read_from_kafka_again(servers: Servers) -> None:
     asyncio.run(scenario())
 
 
+def test_a_place_that_is_taken_waits_alone_for_the_newest_scores(servers: Servers) -> None:
+    """`take` returns before they are read; until then no label is read or ended, and then all are joined."""
+    feed = feed_of("waits")
+    send(servers, feed, readings(0, 200))
+    tell(servers, feed, [{"entity": "pump-1", "event_time": at(5), "value": 5}])
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as worker:
+            await fold_events(worker)
+            runner = await worker.take("labels", "joiner")
+            assert isinstance(runner, JoinerRunner)
+            assert runner.full
+            assert not await runner.settle()
+            async with asyncio.timeout(60):
+                while runner.full:
+                    await asyncio.sleep(0.01)
+                    await runner.settle()
+            await join(worker, runner)
+            assert pairs(await examples(worker)) == [(0, 5, 5.0)]
+            await runner.release()
+
+    asyncio.run(scenario())
+
+
 def test_a_worker_reads_no_more_while_too_many_labels_wait(stack: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels without events stop their partition at the limit and nothing is given up; with the events all of them are joined."""
     monkeypatch.setattr("stream_processors.joiner.joiner_runner.LIMIT", 10)
