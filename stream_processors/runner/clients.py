@@ -19,6 +19,7 @@ MAX_POLL_MS = 300_000  # a long restore must not lose the partitions that it res
 TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-committed readers wait this long for its end
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
 CLOSE_SECONDS = 1.0  # for what is to be flushed, and to leave the group; a broker that is gone holds either up without end
+METADATA_MS = 10_000  # added partitions, and a topic that is gone, are seen within it; with the client's five minutes nobody folds them
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
 
 _closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
@@ -60,6 +61,7 @@ def group_consumer(settings: KafkaSettings, group: str, client: str) -> PlainCon
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
         max_poll_interval_ms=MAX_POLL_MS,
+        metadata_max_age_ms=METADATA_MS,
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=100,
     )
