@@ -61,7 +61,7 @@ def main() -> int:
     options.until = time.monotonic() + 60.0 * options.minutes
     for part in parts:
         end = min(part.end, last)
-        while at < end and time.monotonic() < options.until and len(tally.failed) <= (0 if options.stop else MOST_FAILED):
+        while at < end and not _over(options) and len(tally.failed) <= (0 if options.stop else MOST_FAILED):
             at = _round(options, part, tally, at, end, record)
     print(json.dumps(tally.report() | {"seed": options.seed}, indent=2))
     return 0 if tally.clean and not tally.failed else 1
@@ -86,28 +86,41 @@ def _round(options: argparse.Namespace, part: Part, tally: Tally, at: int, end: 
     end = min(end, part.first + ((at - part.first) // ROUND + 1) * ROUND)
     try:
         with Storm(seed, setting, _say, options.without, not options.workers_only, f"storm-{seed}-{at}") as storm:
-            while at < end and time.monotonic() < options.until:
-                storm.tally = Tally()
+            asked = False
+            while not asked or (storm.tally.clean and at < end and not _over(options)):
+                if asked:
+                    storm.tally = Tally()
                 step = plan(seed, at - part.first, setting, options.only)._replace(number=at)
                 try:
-                    storm.step(step)
-                finally:
+                    storm.do(step)
+                    _tell_ended(storm)
+                    last = step.kind in LAST or at + 1 == end or _over(options)
+                    asked = last or (at + 1) % options.judged == 0
+                    if asked:
+                        storm.ask()
+                except BaseException:
                     tally.add(storm.tally)
-                _tell_ended(storm)
+                    raise
                 at += 1
-                if not storm.tally.clean:
+                if not asked:
+                    continue
+                tally.add(storm.tally)
+                storm.keep = not storm.tally.clean
+                if storm.keep:
                     tally.failed.append(at - 1)
-                    storm.keep = True
-                    break
                 record.write(tally, at)
-                if step.kind in LAST:
+                if last:
                     break
     except Exception:
         traceback.print_exc()
         tally.failed.append(at)
         at += 1
-    record.write(tally, at)
+        record.write(tally, at)
     return at
+
+
+def _over(options: argparse.Namespace) -> bool:
+    return time.monotonic() > float(options.until)
 
 
 def _tell_ended(storm: Storm) -> None:
@@ -162,6 +175,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--network", action="store_true", help="through proxies that can be slow, deaf or rude")
     parser.add_argument("--long", action="store_true", help="all settings in turn")
     parser.add_argument("--only", nargs="*", default=[], metavar="FAULT", help="steps of these kinds: tests/storm/faults.py")
+    parser.add_argument("--judged", type=int, default=1, metavar="N", help="only every N-th step is followed by the question what it cost")
     parser.add_argument("--json", type=Path, help="where the figures go; a run with the same file goes on")
     parser.add_argument("--without", nargs="*", default=[], help="mechanisms that are turned off: tests/storm/mechanisms.py")
     parser.add_argument("--workers-only", action="store_true", help="no archiver and no trainer")

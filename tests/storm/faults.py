@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FAULTS: dict[str, Callable[[Storm, Step], None]] = {
     "kill": worker_faults.kill,
     "kill-two": worker_faults.kill_two,
+    "kill-again": worker_faults.kill_again,
     "kill-at": worker_faults.kill_at,
     "join": worker_faults.join,
     "leave": worker_faults.leave,

@@ -22,7 +22,7 @@ class Step(NamedTuple):
 
 
 SEAMS_A_STEP = 4
-WORKERS = ("kill", "kill-two", "kill-two", "join", "leave", "roll", "kill-others")
+WORKERS = ("kill", "kill-two", "kill-two", "kill-again", "kill-again", "kill-again", "join", "leave", "roll", "kill-others")
 STORE = ("store-kill", "store-restart", "flush", "flush-kill", "cut")
 BROKER = ("zombie", "zombie-at", "broker-kill", "broker-restart")
 STATES = ("store-full", "store-busy", "script-kill", "store-gone", "flip-bit")
@@ -33,10 +33,33 @@ LINKS = ("slow", "lost", "half-open", "cut-reply")
 OTHERS: dict[str, tuple[str, ...]] = {
     "apache": (*WORKERS, *STORE, *BROKER, *STATES, *LOGS, *LOAD),
     "embedded": (*WORKERS, *STORE),
-    "apache-sentinel": ("failover",) * 4 + ("failover-kill",) * 2 + ("kill", "kill-two", "store-kill", "flush", "cut", "zombie-at"),
-    "apache-cluster": ("store-kill", "store-kill", "store-restart", "store-empty", "flush", "flush-kill", "cut", "kill-two", "roll"),
-    "apache3": ("one-lost", "one-lost", "broker-restart", "leader-moved", "coordinator-moved", "coordinator-lost", "kill-two", "zombie-at"),
-    "apache-network": (*(f"{server}-{what}" for server in ("redis", "kafka") for what in LINKS), "kill-two"),
+    "apache-sentinel": ("failover",) * 4
+    + ("failover-kill",) * 2
+    + ("kill", "kill-two", "kill-again", "store-kill", "flush", "cut", "zombie-at"),
+    "apache-cluster": (
+        "store-kill",
+        "store-kill",
+        "store-restart",
+        "store-empty",
+        "flush",
+        "flush-kill",
+        "cut",
+        "kill-two",
+        "kill-again",
+        "roll",
+    ),
+    "apache3": (
+        "one-lost",
+        "one-lost",
+        "broker-restart",
+        "leader-moved",
+        "coordinator-moved",
+        "coordinator-lost",
+        "kill-two",
+        "kill-again",
+        "zombie-at",
+    ),
+    "apache-network": (*(f"{server}-{what}" for server in ("redis", "kafka") for what in LINKS), "kill-two", "kill-again"),
 }
 """The faults of each setting besides those at seams."""
 AT_SEAMS = ("apache", "embedded")  # settings in which every seam is struck, once a turn

@@ -91,18 +91,28 @@ class Storm:
         self._stack.close()
 
     def step(self, step: Step) -> None:
-        """Does a fault amid traffic, waits until all is folded, and judges."""
+        """Does a fault amid traffic, waits until all is folded, and asks what it has cost."""
+        self.do(step)
+        self.ask()
+
+    def do(self, step: Step) -> None:
+        """Does a fault amid traffic, which goes on."""
         began = time.monotonic()
         self.flow.resume()
         time.sleep(BEFORE_SECONDS)
         faults.FAULTS[step.kind](self, step)
         self.tally.did(step.kind)
+        self.tally.ended += len(self.fleet.ended)
+        at = " ".join(["", *(f"{name}:{n}" for name, n in step.seams)])
+        self.say(f"{self.setting.name} seed {self.seed} step {step.number}: {step.kind}{at} ({time.monotonic() - began:.0f} s)")
+
+    def ask(self) -> None:
+        """Waits until all is folded, and judges what the steps since the last question have cost."""
+        began = time.monotonic()
         self.settle()
+        settled = time.monotonic()
         verdict = self.judge()
-        self.tally.ended = len(self.fleet.ended)
-        taken = time.monotonic() - began
-        at = " ".join(f"{name}:{n}" for name, n in step.seams)
-        self.say(f"{self.setting.name} seed {self.seed} step {step.number}: {step.kind} {at} ({taken:.0f} s): {verdict}")
+        self.say(f"  ({settled - began:.0f} + {time.monotonic() - settled:.0f} s): {verdict}")
 
     def settle(self) -> None:
         """Stops the traffic, and waits until every place has folded all of it and stands still."""

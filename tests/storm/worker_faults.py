@@ -32,6 +32,19 @@ def kill_two(storm: Storm, step: Step) -> None:
     _lose(storm, step, 2)
 
 
+def kill_again(storm: Storm, step: Step) -> None:
+    """Four times one worker, each while what the one before left is still being taken."""
+    chance = random.Random(f"again {storm.seed} {step.number}")
+    for _ in range(4):
+        time.sleep(chance.uniform(0.5, 4.0))
+        began = time.monotonic()
+        storm.fleet.lose(chance.choice(storm.fleet.workers))
+        storm.fleet.start_worker()
+        storm.tally.kills += 1
+        storm.tally.rebalances += 2
+    storm.recovered(began)
+
+
 def _lose(storm: Storm, step: Step, count: int) -> None:
     chosen = random.Random(f"victims {storm.seed} {step.number}").sample(storm.fleet.workers, count)
     began = time.monotonic()
