@@ -19,6 +19,7 @@ MAX_POLL_MS = 300_000  # a long restore must not lose the partitions that it res
 TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-committed readers wait this long for its end
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
 CLOSE_SECONDS = 1.0  # for what is to be flushed, and to leave the group; a broker that is gone holds either up without end
+REQUEST_MS = 15_000  # a dead connection is given up; the client's 40 s add up over its connections, less than 6 s ends a join that waits
 METADATA_MS = 10_000  # added partitions, and a topic that is gone, are seen within it; with the client's five minutes nobody folds them
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
 
@@ -40,8 +41,12 @@ def _closed(closing: asyncio.Task[None]) -> None:
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Address and security of a broker, as aiokafka takes them."""
-    out: dict[str, Any] = {"bootstrap_servers": list(settings.servers), "security_protocol": settings.protocol}
+    """Address and security of a broker, and how long it may take to answer, as aiokafka takes them."""
+    out: dict[str, Any] = {
+        "bootstrap_servers": list(settings.servers),
+        "security_protocol": settings.protocol,
+        "request_timeout_ms": REQUEST_MS,
+    }
     if "SSL" in settings.protocol:
         out["ssl_context"] = create_ssl_context(cafile=settings.cafile, certfile=settings.certfile, keyfile=settings.keyfile)
     if settings.mechanism:

@@ -145,7 +145,7 @@ class FoldService(mode.Service):
             async with asyncio.timeout(0.0 if self.redis.reason or self.kafka.reason else YIELD_SECONDS):
                 await self._lock.acquire()
         except TimeoutError:
-            if self._work is not None:
+            if self._work is not None and not self._work.expired():
                 self._work.reschedule(asyncio.get_running_loop().time())
             await self._lock.acquire()
         try:
@@ -319,13 +319,20 @@ class FoldService(mode.Service):
         Where Kafka failed, the place is taken again: its producer may be in a state that none comes back from.
         """
         try:
-            async with asyncio.timeout(None) as self._work:
+            async with self._yielding():
                 yield
         except (Fenced, KafkaError, LogChanged, ServerUnavailable, TimeoutError) as error:
             await self._let_go(place, error)
         except BaseException:
             await self.runners.pop(place).abandon()
             raise
+
+    @contextlib.asynccontextmanager
+    async def _yielding(self) -> AsyncIterator[None]:
+        """What `_locked` may end; what is done about it afterwards it may not."""
+        try:
+            async with asyncio.timeout(None) as self._work:
+                yield
         finally:
             self._work = None
 
@@ -361,14 +368,12 @@ class FoldService(mode.Service):
         """Takes a place and reads on from where its state stands."""
         feed_runners, name = self._logs[place.topic]
         try:
-            async with asyncio.timeout(None) as self._work:
+            async with self._yielding():
                 await self._prepare_due()
                 runner = await feed_runners.take(name, place.partition, self.owner, place in self._cut)
         except (Fenced, KafkaError, ServerUnavailable, TimeoutError) as error:
             await self._let_go(place, error)
             return
-        finally:
-            self._work = None
         self._untaken.taken(place)
         self._cut.discard(place)
         if place not in self._consumer.assignment():  # lost again meanwhile; whoever has it fences this runner

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from contracts.records import Switch
 from contracts.settings import Servers
@@ -156,6 +157,40 @@ def test_a_rebalance_is_not_held_up_by_a_redis_that_is_gone(servers: Servers, st
             store.go_on()
             await eventually(lambda: place in service.runners and service.runners[place].progress.read == ALL)
             await eventually(lambda: service.ready)
+        async with shell(servers, feed) as after:
+            await assert_whole(after)
+
+    asyncio.run(scenario())
+
+
+def test_a_rebalance_finds_a_place_that_is_being_let_go(servers: Servers) -> None:
+    """What comes while a place is let go after an error has nothing left to hurry, and waits for it; the worker lives on."""
+    feed = fresh_feed("letting-go")
+
+    async def scenario() -> None:
+        async with worker(servers, feed) as (service, place):
+            runner, letting_go, may_end = service.runners[place], asyncio.Event(), asyncio.Event()
+            abandon = runner.abandon
+
+            async def slowly() -> None:
+                letting_go.set()
+                await may_end.wait()
+                await abandon()
+
+            async def refused(records: object) -> None:
+                raise KafkaError
+
+            runner._publisher.publish, runner.abandon = refused, slowly  # type: ignore[method-assign]
+            service.kafka.failed("gone")  # so nobody waits for what can be let go
+            await asyncio.to_thread(send, servers, feed, part(600, ALL))
+            await letting_go.wait()
+            revoking = asyncio.create_task(service.revoked([place]))
+            await asyncio.sleep(0.2)
+            may_end.set()
+            await revoking
+            await service.assigned(list(service._consumer.assignment()))
+            await eventually(lambda: place in service.runners and service.runners[place].progress.read == ALL)
+            assert not service.crashed
         async with shell(servers, feed) as after:
             await assert_whole(after)
 
