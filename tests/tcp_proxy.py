@@ -93,6 +93,10 @@ class TcpProxy:
         self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # at the end; asyncio would tell of each
+            await self._carried(reader, writer)
+
+    async def _carried(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(writer)
         self._connections.add(connection)
         if self._deaf:

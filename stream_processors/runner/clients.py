@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import IncompatibleBrokerVersion, UnknownError, UnsupportedVersionError
@@ -23,6 +23,7 @@ REQUEST_MS = 15_000  # a dead connection is given up; the client's 40 s add up o
 METADATA_MS = 10_000  # added partitions, and a topic that is gone, are seen within it; with the client's five minutes nobody folds them
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
 
+Consumer = TypeVar("Consumer", bound=AIOKafkaConsumer)
 _closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
 
 
@@ -74,12 +75,21 @@ def group_consumer(settings: KafkaSettings, group: str, client: str) -> PlainCon
 
 def free_consumer(settings: KafkaSettings) -> AIOKafkaConsumer:
     """A consumer of no group that reads committed records, for tails and switches."""
-    return AIOKafkaConsumer(**_free_options(settings))
+    return patient(AIOKafkaConsumer(**_free_options(settings)))
 
 
 def batch_consumer(settings: KafkaSettings) -> PlainConsumer:
     """The same for a log that is folded again: it hands out batches as the consumer of the folded partitions does."""
-    return batch_consumer_class()(**_free_options(settings))
+    return patient(batch_consumer_class()(**_free_options(settings)))
+
+
+def patient(consumer: Consumer) -> Consumer:
+    """The consumer, whose questions about offsets outlast the connection on which they are asked.
+
+    aiokafka gives both one timeout. The question then ends first, the dead connection is kept, and the next question is put on it.
+    """
+    consumer._request_timeout_ms = 2 * REQUEST_MS
+    return consumer
 
 
 def _free_options(settings: KafkaSettings) -> dict[str, Any]:

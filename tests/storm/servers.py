@@ -26,6 +26,14 @@ inter.broker.listener.name=PLAINTEXT
 """
 
 
+def proxied_properties() -> tuple[TcpProxy, str]:
+    """A link, and settings of an Apache Kafka that tells whoever comes by the link to stay on it."""
+    inside = free_port()
+    link = TcpProxy(inside)
+    kept = [line for line in PROPERTIES.splitlines() if not line.startswith("listeners=")]
+    return link, "\n".join(kept) + PROXIED.format(inside=inside, outside=link.port)
+
+
 class StormServers:
     """Context manager: `servers` are what the storm itself asks, `for_fleet` what its processes use; the same but for proxies."""
 
@@ -64,10 +72,8 @@ class StormServers:
             return self.brokers.settings
         properties = PROPERTIES
         if self.setting.network:
-            inside = free_port()
-            self.kafka_link = stack.enter_context(TcpProxy(inside))
-            lines = PROXIED.format(inside=inside, outside=self.kafka_link.port)
-            properties = "\n".join(line for line in PROPERTIES.splitlines() if not line.startswith("listeners=")) + lines
+            link, properties = proxied_properties()
+            self.kafka_link = stack.enter_context(link)
         self.broker = stack.enter_context(ApacheKafka(properties))
         return self.broker.settings
 
