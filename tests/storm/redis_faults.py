@@ -162,7 +162,7 @@ def script_kill(storm: Storm, step: Step) -> None:
                 killed += 1
             except redis.RedisError:  # nothing runs, or it has written
                 time.sleep(0.01)
-        client.config_set("busy-reply-threshold", 5000)
+        stores.be_patient(client)
     began = time.monotonic()
     worker.kill()
     assert killed, "no script of the worker was killed"
