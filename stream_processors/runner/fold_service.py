@@ -400,6 +400,7 @@ class FoldService(mode.Service):
         self._turn += 1
         async with self._locked():
             self._untaken.clear()
+            self._cut.clear()  # of a log that others fold meanwhile it would be said too late
             await asyncio.gather(*(runners.forget_fenced() for runners in self._feeds()))
             await self._give_up([place for place in places if place in self.runners])
 
