@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.chaos import LONG
+from benchmarks.chaos import long_run
 from tests.storm.faults import FAULTS
 from tests.storm.seams import SEAMS, TRANSACTIONAL, Seam
 from tests.storm.settings import SETTINGS, Setting
@@ -35,15 +35,17 @@ def test_every_fault_is_some_settings() -> None:
     assert set(FAULTS) == {"kill-at"}.union(*OTHERS.values())
 
 
-def test_the_long_run_has_what_is_asked_for() -> None:
-    """Every fault and every seam five times or more, and failovers twenty times, whatever the seed."""
-    for seed in (1, 215):
-        steps = [plan(seed, number, SETTINGS[name]) for name, count in LONG for number in range(count)]
-        kinds = Counter(step.kind for step in steps)
-        assert min(kinds[kind] for kind in FAULTS) >= 5
-        assert kinds["failover"] + kinds["failover-kill"] >= 20
-        seams = Counter(name for step in steps if step.kind == "kill-at" for name, _ in step.seams)
-        assert min(seams[name] for name in SEAMS | TRANSACTIONAL) >= 5
+@pytest.mark.parametrize("seed", [1, 215])
+def test_the_long_run_has_what_is_asked_for(seed: int) -> None:
+    """Every fault and every seam five times or more, failovers twenty times, 500 kills, whatever the seed."""
+    steps = [plan(seed, n, part.setting) for part in long_run(seed) for n in range(part.end - part.first)]
+    kinds = Counter(step.kind for step in steps)
+    assert min(kinds[kind] for kind in FAULTS) >= 5
+    assert kinds["failover"] + kinds["failover-kill"] >= 20
+    seams = Counter(name for step in steps if step.kind == "kill-at" for name, _ in step.seams)
+    assert min(seams[name] for name in SEAMS | TRANSACTIONAL) >= 5
+    of_two = sum(kinds[kind] for kind in ("kill-two", "kill-others", "flush-kill", "flip-bit", "failover-kill"))
+    assert seams.total() + 6 * kinds["kill-again"] + 2 * of_two + kinds["kill"] >= 500
 
 
 def test_the_seed_says_everything() -> None:

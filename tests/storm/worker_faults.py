@@ -33,10 +33,10 @@ def kill_two(storm: Storm, step: Step) -> None:
 
 
 def kill_again(storm: Storm, step: Step) -> None:
-    """Four times one worker, each while what the one before left is still being taken."""
+    """Six times one worker, each while what the one before left is still being taken."""
     chance = random.Random(f"again {storm.seed} {step.number}")
-    for _ in range(4):
-        time.sleep(chance.uniform(0.5, 4.0))
+    for _ in range(6):
+        time.sleep(chance.uniform(0.5, 3.0))
         began = time.monotonic()
         storm.fleet.lose(chance.choice(storm.fleet.workers))
         storm.fleet.start_worker()
