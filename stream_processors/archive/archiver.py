@@ -117,8 +117,9 @@ class Archiver:
             self._raw = RawArchiver(self._raw_logs, found, self._kafka, self._files, self._kafka_outage, self._history_outage)
             work.append(asyncio.create_task(self._raw.run(self._stopping, idle)))
         watch, both = asyncio.create_task(self._watch(found)), asyncio.gather(*work)
+        racing: list[asyncio.Future[Any]] = [watch, both]
         try:
-            await asyncio.wait({watch, both}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
             if watch.done():
                 watch.result()
             await both
