@@ -45,9 +45,10 @@ class Node:
         return redis.Redis(port=self.port, retry=None)
 
     def kill(self) -> None:
-        """As kill -9."""
-        os.kill(self._child.pid, signal.SIGKILL)
-        self._child.stop()
+        """As kill -9; harmless when repeated."""
+        if self._child.poll() is None:
+            os.kill(self._child.pid, signal.SIGKILL)
+            self._child.stop()
 
     def stop(self) -> None:
         """In order: what it keeps on disk is whole."""

@@ -18,10 +18,12 @@ from contracts.settings import Servers
 from contracts.topics import events_topic, topic_name
 from feature_store.partition_reader import PartitionReader
 from feature_store.redis_layout import partition_keys
+from stream_processors.runner import fold_service
 from stream_processors.runner.clients import SESSION_MS
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.untaken import FORGIVEN_SECONDS, PAUSES, Untaken
+from stream_processors.waiting import wait_for_redis
 from streamgauge.local_stack import free_port
 from streamgauge.local_stack.store import store_command
 from tests.stream_processors.runner.places import fresh_feed, send, shell
@@ -29,6 +31,12 @@ from tests.stream_processors.runner.test_fold_service import LOG, assert_whole, 
 
 pytestmark = pytest.mark.integration
 ALL = len(LOG.values)
+
+
+@pytest.fixture(autouse=True)
+def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that looks after a quiet place would be held there, and not amid the work that these tests want under way."""
+    monkeypatch.setattr(fold_service, "LOOK_SECONDS", 3_600.0)
 
 
 class Store:
@@ -40,6 +48,7 @@ class Store:
 
     def start(self) -> None:
         self._process = subprocess.Popen(store_command(self.port), stdout=subprocess.DEVNULL)
+        wait_for_redis(f"redis://127.0.0.1:{self.port}")
 
     def kill(self) -> None:
         self._process.kill()
