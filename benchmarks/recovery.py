@@ -161,9 +161,7 @@ async def _serves(feed: Feed, servers: Servers, due: dict[int, int]) -> bool:
         table = await AsyncFeatureReader(redis, feed).read(ENTITIES)
     finally:
         await redis.aclose()
-    newest: dict[int, int] = {}
-    for partition, offset in zip(table.partition.tolist(), table.offset.tolist(), strict=True):
-        newest[partition] = max(newest.get(partition, -1), offset)
+    newest = table.newest_offsets()
     return all(newest.get(partition, -1) >= end for partition, end in due.items())
 
 

@@ -99,6 +99,14 @@ class FeatureTable:
             age = None if event_time is None else self.now - event_time
             yield EntityFeatures(entity, event_time, kafka_time, age, partition, offset, generation, features)
 
+    def newest_offsets(self) -> dict[int, int]:
+        """By partition the newest offset that one of its rows bears; −1 where none of them has been read."""
+        newest: dict[int, int] = {}
+        for partition, offset in zip(self.partition.tolist(), self.offset.tolist(), strict=True):
+            if partition >= 0:
+                newest[partition] = max(newest.get(partition, -1), offset)
+        return newest
+
     def frame(self) -> pd.DataFrame:
         """A pandas frame: a row an entity (the index), columns event_time (UTC, NaT where nothing was read) and the features."""
         import pandas as pd

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,6 +211,17 @@ class _Reading:
         return FeatureTable(entities, choice.names, values, row_worth, *columns, read.partial, choice.windows, now, max_age)
 
 
+def answered(rounds: Rounds, send: Callable[[list[Command]], list[Any]]) -> FeatureTable:
+    """What a read comes to where `send` gives the replies to its commands, in their order."""
+    replies: list[Any] | None = None
+    while True:
+        try:
+            commands = rounds.send(replies)  # type: ignore[arg-type]
+        except StopIteration as done:
+            return done.value
+        replies = send(commands)
+
+
 class FeatureReader:
     """Reads served features of one feed. Threads may share one.
 
@@ -241,17 +252,13 @@ class FeatureReader:
             InputError: no such feature.
             ServerUnavailable, SettingsError: Redis does not answer, or refuses.
         """
-        rounds = self._reading.rounds(entities, features, max_age, now)
-        replies: list[Any] | None = None
-        while True:
-            try:
-                commands = rounds.send(replies)  # type: ignore[arg-type]
-            except StopIteration as done:
-                return done.value
-            try:
-                replies = self._send(commands)
-            except CLIENT_ERRORS as error:
-                raise in_words(error, client_address(self._client)) from error
+        return answered(self._reading.rounds(entities, features, max_age, now), self._asked)
+
+    def _asked(self, commands: list[Command]) -> list[Any]:
+        try:
+            return self._send(commands)
+        except CLIENT_ERRORS as error:
+            raise in_words(error, client_address(self._client)) from error
 
     def _send(self, commands: list[Command]) -> list[Any]:
         if len(commands) == 1:

@@ -73,7 +73,7 @@ class FoldService(mode.Service):
         self._assigned = False  # at least once
         self._untaken = Untaken()  # assigned and paused
         self._held = False  # everything is paused, since Redis is waited for
-        self._full: set[TopicPartition] = set()  # paused, since too many of their labels wait
+        self._full: set[TopicPartition] = set()  # of labels; paused, since too many wait or the newest scores are not read yet
         self._turn = 0  # of assignments: what was fetched in an earlier one is stale
         self._lock = asyncio.Lock()
         self._work: asyncio.Timeout | None = None  # what is done under the lock for one place, to be let go when it holds up more

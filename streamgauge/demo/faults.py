@@ -73,8 +73,4 @@ class Blow:
     def _newest_served(self) -> dict[int, int]:
         """The newest offset that a served vector of each partition bears."""
         with FeatureReader(self._servers.redis, self._feed) as reader:
-            table = reader.read(self._entities)
-        newest: dict[int, int] = {}
-        for partition, offset in zip(table.partition.tolist(), table.offset.tolist(), strict=True):
-            newest[partition] = max(newest.get(partition, -1), offset)
-        return newest
+            return reader.read(self._entities).newest_offsets()

@@ -38,8 +38,7 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL, to the guard: the command dies with it."""
-        os.kill(self.child.pid, signal.SIGKILL)
-        self.child.stop()
+        self.child.kill()
 
     def signal(self, number: signal.Signals) -> None:
         """A signal to the command itself."""

@@ -139,8 +139,4 @@ async def served(feed: Feed, servers: Servers) -> dict[int, int]:
         table = await AsyncFeatureReader(redis, feed).read(DEVICES)
     finally:
         await redis.aclose()
-    newest = dict.fromkeys(range(feed.partitions), -1)
-    for partition, offset in zip(table.partition.tolist(), table.offset.tolist(), strict=True):
-        if partition >= 0:
-            newest[partition] = max(newest[partition], offset)
-    return newest
+    return dict.fromkeys(range(feed.partitions), -1) | table.newest_offsets()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from contracts.errors import StateError
 from feature_store.feature_table import FeatureTable
-from feature_store.readers import _Reading
+from feature_store.readers import Command, _Reading, answered
 from feature_store.redis_layout import DIRECTORY_ENTRY
 from feature_store.served_vector import unpack_vector
 from tests.hostile import samples
@@ -51,14 +51,10 @@ class RedisValues(Target):
         unpack_vector(data)
 
     def _read(self, data: bytes, draw: random.Random) -> FeatureTable:
-        rounds = self._reading.rounds(_NAMES, None, None, 1_767_225_600_000_000)
-        replies: list[Any] | None = None
-        while True:
-            try:
-                commands = rounds.send(replies)  # type: ignore[arg-type]
-            except StopIteration as done:
-                return done.value
-            replies = [[self._value(key, data, draw) for key in command[2 if command[0] == "HMGET" else 1 :]] for command in commands]
+        def send(commands: list[Command]) -> list[Any]:
+            return [[self._value(key, data, draw) for key in command[2 if command[0] == "HMGET" else 1 :]] for command in commands]
+
+        return answered(self._reading.rounds(_NAMES, None, None, 1_767_225_600_000_000), send)
 
     def _value(self, key: Any, data: bytes, draw: random.Random) -> bytes | None:
         """The hostile value now and then, else what belongs there."""
