@@ -73,6 +73,10 @@ class WholeLog:
         """The lowest offset from which on nothing is missing."""
         return self._archived.begin(await self._kafka_first())
 
+    async def end(self) -> int:
+        """The offset after Kafka's last."""
+        return await end_offset(self._consumer, self._at)
+
     async def batches(self, start: int, end: int) -> AsyncIterator[Fetched]:
         """What a fold of start ≤ offset < end gets; the consumer must be one of batches.
 

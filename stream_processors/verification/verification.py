@@ -114,9 +114,11 @@ class _Verifier:
         return HistoryReport(self._history.shown, len(self._files), self._compared[0], len(self._files) - sum(self._compared))
 
     async def verify(self, place: Place) -> PlaceReport:
+        log = WholeLog(self._archive.log(place.log, place.partition), self._source, place.topic, place.partition)
+        if await self._is_untouched(place, log):
+            return PlaceReport(f"{place.topic}/{place.partition}", 0, 0, 0, {"gone": 0}, [], {})
         if place.log == "labels":
             return await self._verify_labels(place)
-        log = WholeLog(self._archive.log(place.log, place.partition), self._source, place.topic, place.partition)
         generation, copy, checkpoint = await self._range(place, log)
         fold = place.new_fold(generation.generation)
         if copy is not None:
@@ -159,9 +161,14 @@ class _Verifier:
         lines = differences + state.differences
         return PlaceReport(name, generation.generation, start, end, compared | state.compared, lines, tally, copy is not None)
 
+    async def _is_untouched(self, place: Place, log: WholeLog) -> bool:
+        """Whether a worker has the place and never got a record of it: there is no checkpoint of nothing, and nothing to compare."""
+        if current_generation(self._recorded, place.topic, place.partition) is None:
+            return False
+        manifest = await PartitionReader(self._redis, self._feed.name, place.store_name).manifest()
+        return manifest is None and await log.end() == 0
+
     async def _verify_labels(self, place: Place) -> PlaceReport:
-        if await PartitionReader(self._redis, self._feed.name, place.store_name).manifest() is None:  # no label has been read yet
-            return PlaceReport(f"{place.topic}/{place.partition}", 0, 0, 0, {"gone": 0}, [], {})
         generation, checkpoint = await self._generation(place)
         consumer = free_consumer(self._kafka)
         await consumer.start()

@@ -116,6 +116,22 @@ def test_processes_of_their_own_report_the_same(story: Story, copy: Path, monkey
     assert report.verdict == "different"
 
 
+def test_places_that_never_got_a_record_are_the_same(stack: Servers, tmp_path: Path) -> None:
+    """A worker that holds a partition without records has no checkpoint to write, and there is nothing that could differ."""
+    feed = make_feed("verify-untouched")
+    ensure_topics(feed, stack.kafka)
+
+    async def take_and_release(servers: Servers) -> None:
+        async with shell(servers, feed) as worker:
+            for log in ("events", "evidence"):
+                await (await worker.take(log)).release()
+
+    with own_store(stack) as own:
+        asyncio.run(take_and_release(own))
+        report = verify(Story(feed, own, tmp_path), tmp_path)
+    assert (report.verdict, [(place.first, place.end) for place in report.places]) == ("same", [(0, 0), (0, 0)])
+
+
 def test_a_feed_without_topics_is_not_checkable_on_any_number_of_cores(story: Story) -> None:
     """As with one process: the sentence says what to do."""
     report = asyncio.run(on_cores.verify_on_cores(make_feed("nobody-sent-any"), story.servers, str(story.history), lambda *_: None))
