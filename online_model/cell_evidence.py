@@ -103,7 +103,7 @@ def report_shares(cell: F64, plan: CellPlan, field: int, slot: int, buffer: Evid
 def _emit(
     cell: F64, plan: CellPlan, field: int, slot: int, buffer: EvidenceBuffer, index: int, source: int, m: float, since: float, offset: float
 ) -> int:
-    """What all evidence of a cell has; the reference is the level that season and history let one expect."""
+    """What all evidence of a cell has; the reference is the level that season and history let one expect of the values spoken of."""
     row = emit(buffer, index, slot, source, field, e_detector.log_of(m))
     numbers = buffer.numbers[row]
     numbers[DIRECTION] = 0.0
@@ -112,8 +112,9 @@ def _emit(
     state = cell[layout.RESIDUAL : layout.DETECTOR]
     reference = cell[layout.DETECTOR + e_detector.REFERENCE]
     if cell[layout.PHASE] == layout.RUNNING:
+        expected = cell[layout.OUT_EXPECTED if source == _ANOMALY and cell[layout.OUT_N] > 0.0 else layout.NOW_EXPECTED]
         numbers[REFERENCE_N] = reference
-        numbers[REFERENCE_MEAN] = state[residuals.CENTER] + state[residuals.UNIT] * cell[layout.NOW_EXPECTED]
+        numbers[REFERENCE_MEAN] = state[residuals.CENTER] + state[residuals.UNIT] * expected
         numbers[REFERENCE_STD] = state[residuals.UNIT] * np.sqrt(cell[layout.DEVIATION])
     return row
 

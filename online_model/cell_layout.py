@@ -22,10 +22,10 @@ COLLECTING, LEARNING, REFERRING, RUNNING = range(4)  # phases of a cell
 PHASE, COLLECTED, BEGAN, FIRST, SEEN, RESUMES, COUNTER, COUNTER_TIME = range(8)
 DEVIATION = 8  # mean squared distance from the expected level, over the reference
 NOW_N, NOW_MEAN, NOW_M2, NOW_EXPECTED = range(9, 13)  # values since drift last left its ground
-OUT_N, OUT_MEAN, OUT_M2 = range(13, 16)  # outlying values since their evidence last left its ground
-KEPT, STRIDE, RECENT_AT = range(16, 19)  # samples: how many of the reference are kept, every how many, how many errors came
+OUT_N, OUT_MEAN, OUT_M2, OUT_EXPECTED = range(13, 17)  # outlying values since their evidence last left its ground
+KEPT, STRIDE, RECENT_AT = range(17, 20)  # samples: how many of the reference are kept, every how many, how many errors came
 
-RESIDUAL = 19
+RESIDUAL = 20
 DETECTOR = RESIDUAL + residuals.WORDS
 STUCK = DETECTOR + e_detector.WORDS
 MISSING = STUCK + stuck.WORDS

@@ -308,21 +308,21 @@ def _bet(
     if adwin_at:
         adwin.update_adwin(cell[adwin_at:], e_detector.rank(halves, at + _HISTOGRAM, z), time)
     if e_detector.bet_on_outlying(detector, z, time, offset):
-        _welford(cell, layout.OUT_N, y)
+        _welford(cell, layout.OUT_N, y, x, terms)
     e_detector.bet_on_change(detector, halves, at + _HISTOGRAM, z, time, offset)
     if cell[_PEAK] > e_detector.GROUND:
-        _welford(cell, layout.NOW_N, y)
-        expected = residuals.expected_level(cell[layout.RESIDUAL : layout.DETECTOR], x, terms)
-        cell[layout.NOW_EXPECTED] += (expected - cell[layout.NOW_EXPECTED]) / cell[layout.NOW_N]
+        _welford(cell, layout.NOW_N, y, x, terms)
 
 
 @kernel("numpy")
-def _welford(cell: F64, at: int, y: float) -> None:
-    """Takes a value into (n, mean, M2) from word `at` on (Welford 1962)."""
+def _welford(cell: F64, at: int, y: float, x: F64, terms: int) -> None:
+    """Takes a value into (n, mean, M2, mean of the expected levels) from word `at` on (Welford 1962)."""
     cell[at] += 1.0
     far = y - cell[at + 1]
     cell[at + 1] += far / cell[at]
     cell[at + 2] += far * (y - cell[at + 1])
+    expected = residuals.expected_level(cell[layout.RESIDUAL : layout.DETECTOR], x, terms)
+    cell[at + 3] += (expected - cell[at + 3]) / cell[at]
 
 
 @kernel()

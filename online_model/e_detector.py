@@ -287,10 +287,11 @@ def direction(state: F64) -> int:
 def bet_on_outlying(state: F64, z: float, time: int, offset: int) -> bool:
     """Moves the evidence OUT_M that outlying readings have come to be frequent; True when this one is outlying.
 
-    Distance is from the errors' recent mean, so that a shift is told as a shift and not as many outlying readings.
+    Distance is from the errors' recent mean, which follows a shift however large, so that one is told as a shift in the end
+    and not as outlying readings for ever; a single spike moves it little.
     """
     far = z - state[RECENT]
-    state[RECENT] += (min(max(z, 0.8 * state[OUT_LOW]), 0.8 * state[OUT_HIGH]) - state[RECENT]) * _RECENT_GAIN
+    state[RECENT] += min(max(far, 0.8 * state[OUT_LOW]), 0.8 * state[OUT_HIGH]) * _RECENT_GAIN
     outlying = far <= state[OUT_LOW] or far >= state[OUT_HIGH]
     state[OUT_M] = min(max(state[OUT_M], 1.0) * (state[OUT_WIN] if outlying else state[OUT_LOSE]), CAP)
     if state[OUT_M] <= 1.0:

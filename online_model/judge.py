@@ -31,7 +31,7 @@ class Judge:
         generation: of the evidence log; stands in the ids of what comes out.
     """
 
-    version = 1  # of the fold: outputs of two versions may differ
+    version = 2  # of the fold: outputs of two versions may differ
 
     def __init__(self, feed: Feed, generation: int) -> None:
         self.feed, self.generation = feed, generation

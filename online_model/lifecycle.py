@@ -64,6 +64,33 @@ class Lifecycle:
             return
         if self.state.affected_count(incident) < self._fewest_left(incident):
             self._begin_quiet(incident)
+        elif incident.kind == cell.source == "anomaly" and incident.field == cell.field and not incident.groups:
+            self._outlast(incident)
+
+    def _outlast(self, incident: Incident) -> None:
+        """Values that stay where they went were no burst: of one, drift falls before the anomaly, and of a shift after it.
+
+        The anomaly has dated the change, and measured it by the readings that it threw out: closer than drift, which averages.
+        """
+        drift = next((c for c in self.state.member_cells(incident) if (c.source, c.field) == ("drift", incident.field)), None)
+        if drift is not None and incident.open and drift.level >= self.state.thresholds.entity["drift"]:
+            self._lead(incident, drift)
+            self._tell_update(incident, "the values stay where they went")
+
+    def _lead(self, incident: Incident, cell: Cell) -> None:
+        """A statistic of the incident says better what is wrong."""
+        incident.kind, incident.field, incident.log10_e = cell.source, cell.field, cell.level
+        incident.threshold = self.state.thresholds.entity[cell.source]
+
+    def _tell_update(self, incident: Incident, reason: str) -> None:
+        """Tells what has changed, or that the incident has become more severe; nothing where neither is so."""
+        severity = severity_of(incident.kind, incident.log10_e, incident.threshold)
+        if severity > incident.severity:
+            incident.severity = severity
+            reason = reason or "more severe"
+        if reason:
+            self.outbox.tell(incident, "updated", reason)
+            self.outbox.request_retraining(incident)
 
     def _fewest_left(self, incident: Incident) -> int:
         """With fewer entities the incident ends: for a common cause half of what it took to open, so that it does not flap."""
@@ -199,20 +226,13 @@ class Lifecycle:
         reason = ""
         if leads(incident, cell, self.outbox.now, self.state.spans):
             reason = f"{cell.source}{f' of {cell.field}' if cell.field else ''} explains it better"
-            incident.kind, incident.field, incident.log10_e = cell.source, cell.field, cell.level
-            incident.threshold = self.state.thresholds.entity[cell.source]
+            self._lead(incident, cell)
             incident.first_seen = min(incident.first_seen, cell.since)
             self._describe(incident, cell, evidence)
         elif (cell.source, cell.field) == (incident.kind, incident.field) and cell.level >= incident.log10_e:
             incident.log10_e = cell.level
             self._describe(incident, cell, evidence)
-        severity = severity_of(incident.kind, incident.log10_e, incident.threshold)
-        if severity > incident.severity:
-            incident.severity = severity
-            reason = reason or "more severe"
-        if reason:
-            self.outbox.tell(incident, "updated", reason)
-            self.outbox.request_retraining(incident)
+        self._tell_update(incident, reason)
 
     def _describe(self, incident: Incident, cell: Cell, evidence: Evidence | None) -> None:
         incident.reference, incident.current = cell.reference, cell.current

@@ -72,7 +72,8 @@ def guess(sources: Sequence[Source], time: str | None = None, entity: str | None
     by = entity or (None if from_path else _guess_entity(samples, names, at, times))
     numbers, categories, left_out = _guess_fields(samples, [name for name in names if name not in (at, by)])
     if not numbers:
-        raise InputError(f"{sources[0].path}: no column holds numbers besides the time; a feed needs at least one")
+        others = "".join(f"; '{name}' {why}" for name, why in left_out.items())
+        raise InputError(f"{sources[0].path}: no column holds numbers besides the time; a feed needs at least one{others}")
     steps, spans = _steps(samples, by, times)
     ends = {index: _last(sample, at, moments) for index, (sample, moments) in enumerate(zip(samples, times, strict=True))}
     return Guess(

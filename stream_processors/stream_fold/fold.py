@@ -47,7 +47,7 @@ from stream_processors.stream_fold.state_chunks import (
     partition_to_bytes,
 )
 
-FOLD_VERSION = 1  # raise with every change that may change a byte of output
+FOLD_VERSION = 2  # raise with every change that may change a byte of output
 ROWS_AT_ONCE = 4096  # rows of one kernel call: more costs cache, fewer costs calls
 EVIDENCE_ROOM = 1024  # besides one a slot; the kernel stops and goes on when it is full
 SUMMARY_ROOM = 64

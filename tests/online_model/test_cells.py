@@ -125,6 +125,22 @@ def test_evidence_says_what_was_and_what_is_in_the_fields_units() -> None:
     assert tops[-1] < 1
 
 
+def test_outlying_values_are_compared_with_what_their_hours_let_one_expect() -> None:
+    """Spikes at the top of a season of ± 10 stand beside 30, although drift has been off its ground since the bottom, at 10."""
+    rng = np.random.default_rng(8)
+    minutes = np.arange(4 * 1440)
+    x = 20 + 10 * np.sin(2 * np.pi * minutes / 1440) + 0.5 * rng.standard_normal(len(minutes))
+    top = 3 * 1440 + 360
+    x[top - 720 : top] += 0.5
+    x[top : top + 20 : 2] += 8.0
+    _, buffer = fold(one_field("1d"), [(START + i * MINUTE, [float(v)], True) for i, v in enumerate(x[: top + 20])])
+    n, source = buffer.numbers[: buffer.used[0]], buffer.source[: buffer.used[0]]
+    drift, spikes = n[source == Source.DRIFT][-1], n[source == Source.ANOMALY][-1]
+    assert (drift[columns.SINCE] - START) / MINUTE < top - 360
+    assert spikes[columns.REFERENCE_MEAN] == pytest.approx(30, abs=1.0)
+    assert spikes[columns.CURRENT_MEAN] == pytest.approx(38, abs=1.0)
+
+
 def test_kolmogorov_smirnov_compares_the_newest_errors_with_the_reference() -> None:
     """The evidence's KS numbers equal scipy's on the samples that the cell keeps."""
     rng = np.random.default_rng(4)

@@ -66,6 +66,22 @@ def test_a_spike_burst_is_one_anomaly_whatever_the_drift_statistic_says() -> Non
         assert found[-1].kind == "anomaly"
 
 
+@pytest.mark.parametrize(("anomaly_ends", "drift_ends", "kind", "requests"), [(280, 900, "drift", 1), (280, 120, "anomaly", 0)])
+def test_values_that_stay_where_they_went_are_drift_in_the_end(anomaly_ends: int, drift_ends: int, kind: str, requests: int) -> None:
+    """An anomaly that ends while drift of its field stands was no burst: the incident is told again as drift, and asks for a model."""
+    log = begun(600)
+    log.climb(0, "pump-03", "vibration", "anomaly", top=19, pace=0.3, reference=NORMAL, current=HIGHER)
+    log.climb(0, "pump-03", "vibration", "drift", top=17, pace=3.0)
+    log.level(anomaly_ends, "pump-03", "vibration", "anomaly", 0.0)
+    log.level(drift_ends, "pump-03", "vibration", "drift", 0.0)
+    out = judged(log)
+    found = [record for record in out if isinstance(record, Alert)]
+    assert len({alert.incident for alert in found}) == 1
+    assert found[-1].kind == kind
+    assert all(alert.first_seen == found[0].first_seen for alert in found)
+    assert sum(isinstance(record, RetrainRequest) for record in out) == requests
+
+
 def test_slow_wear_of_two_fields_is_one_drift_with_a_retrain_request() -> None:
     """Two fields that began to change at nearly the same hour are one cause; a model is asked for once it is medium."""
     log = begun(3_000)
