@@ -9,11 +9,15 @@ from producers.plan import Expected, Planted
 
 
 class Found(NamedTuple):
-    """A planted fault and the incident that told it; of those judged by counters, whether the counters agree."""
+    """A planted fault and the incident that told it; of those judged by counters, whether the counters agree.
+
+    `late` is the first incident that would have told it, had it opened in the fault's time; it counts as false.
+    """
 
     planted: Planted
     alert: Alert | None
-    counters_agree: bool | None
+    counters_agree: bool | None = None
+    late: Alert | None = None
 
     @property
     def found(self) -> bool:
@@ -29,7 +33,9 @@ def match(planted: list[Planted], alerts: list[Alert], counters_agree: bool) -> 
         if item.judged_by == "counters":
             out.append(Found(item, None, counters_agree))
         else:
-            out.append(Found(item, next((alert for alert in opened if _tells(alert, item)), None), None))
+            after = [alert for alert in opened if _is_of(alert, item) and alert.event_time >= item.start]
+            told = next((alert for alert in after if alert.event_time <= item.found_by), None)
+            out.append(Found(item, told, late=after[0] if after and told is None else None))
     return out
 
 
@@ -47,6 +53,10 @@ def counters_agree(expected: Expected, totals: dict[str, int]) -> bool:
 
 
 def _tells(alert: Alert, item: Planted) -> bool:
+    return _is_of(alert, item) and item.start <= alert.event_time <= item.found_by
+
+
+def _is_of(alert: Alert, item: Planted) -> bool:
     same_place = alert.scope == "feed" if item.entity is None else alert.entity == item.entity
     same_field = item.field is None or alert.field == item.field
-    return alert.kind == item.incident and same_place and same_field and item.start <= alert.event_time <= item.found_by
+    return alert.kind == item.incident and same_place and same_field

@@ -98,6 +98,8 @@ class Report:
             for alert, _ in self._outcome.alerts["water"]
             if alert.status == "opened"
         ]
+        if not any(incident for _, _, incident in rows):
+            table.caption = "no incident: none of these is evident enough for the budget of the feed"
         for at, label, incident in sorted(rows):
             table.add_row(format_event_time(at)[:16], label, incident)
         return table
@@ -129,14 +131,7 @@ class Report:
             "99th percentiles above hold",
             highlight=False,
         )
-        learning = report["learning"]
-        console.print(
-            f"learning: {learning['labels']['joined']:,} labels joined · {learning['requests']} requests, {learning['trained']} trained, "
-            f"{learning['promoted']} promoted, {learning['rolled_back']} rolled back · mean error {learning['mae_before']} before the "
-            f"concept changed, {learning['mae_during']} until {learning['champion']} took over, {learning['mae_after']} after; "
-            f"without a model {learning['mae_baseline']}",
-            highlight=False,
-        )
+        console.print(_learnt(report["learning"]), highlight=False)
         console.print(
             f"{report['incidents']} incidents, {report['false_incidents']} of them false · {report['retrain_requests']} retrain requests · "
             f"folded again: [bold]{report['verify']}[/]",
@@ -144,16 +139,29 @@ class Report:
         )
 
 
+def _learnt(learning: dict[str, Any]) -> str:
+    """One line about labels, versions and errors; what has not come about is left out."""
+    during = (
+        f", {learning['mae_during']} until {learning['champion']} took over" if learning["promoted"] else ", and no new model took over"
+    )
+    after = "" if learning["mae_after"] is None else f", {learning['mae_after']} after"
+    return (
+        f"learning: {learning['labels']['joined']:,} labels joined · {learning['requests']} requests, {learning['trained']} trained, "
+        f"{learning['promoted']} promoted, {learning['rolled_back']} rolled back · mean error {learning['mae_before']} before the concept "
+        f"changed{during}{after}; without a model {learning['mae_baseline']}"
+    )
+
+
 def _row(item: Found) -> tuple[str, ...]:
     planted, alert = item.planted, item.alert
-    how = "counters equal the plan" if planted.judged_by == "counters" else _how(alert)
+    how = "counters equal the plan" if planted.judged_by == "counters" else _how(alert or item.late)
     return (
         planted.kind,
         planted.entity or "whole feed",
         planted.field or "",
         "" if planted.size_sigma is None else f"{planted.size_sigma:g}",
         format_event_time(planted.start)[:16],
-        "[green]yes[/]" if item.found else "[red]no[/]",
+        "[green]yes[/]" if item.found else ("[yellow]late[/]" if item.late else "[red]no[/]"),
         how if item.found or planted.judged_by == "incident" else "counters differ from the plan",
     )
 
