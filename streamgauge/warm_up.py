@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 from contracts.definition import Category, Feed, Number, Regression
 
 
+def compile_everything() -> None:
+    """What follows, in two processes: the fold's kernels call one another, and take longer than all others together."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        beside = pool.submit(_warm_up_beside)
+        _warm_up_fold()
+        beside.result()
+
+
 def warm_up() -> None:
     """Compiles what a worker, a backtest and a verification run."""
+    _warm_up_fold()
+    _warm_up_learning()
+
+
+def _warm_up_beside() -> None:
+    _warm_up_learning()
+    warm_up_simulator()
+
+
+def _warm_up_fold() -> None:
     from stream_processors.decoding.batches import raw_batch
     from stream_processors.record_sources import source_of, sources_of
     from stream_processors.runner.batch_consumer import batch_consumer_class
@@ -27,7 +47,6 @@ def warm_up() -> None:
     fold.fold(raw_batch(list(range(8)), [-1] * 8, [b"a"] * 8, values))
     fold.everything_served()
     StreamFold(feed, 0, 1).restore(fold.changed_chunks())
-    _warm_up_learning()
 
 
 def _warm_up_learning() -> None:

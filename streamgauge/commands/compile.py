@@ -12,11 +12,10 @@ def command() -> None:
     """Compile all kernels now; takes a minute on a new machine and a second afterwards."""
     from rich.console import Console
 
-    from streamgauge.warm_up import warm_up, warm_up_simulator
+    from streamgauge.warm_up import compile_everything
 
     console = Console(stderr=True)
     began = time.monotonic()
     with console.status("compiling the kernels (once a machine)…"):
-        warm_up()
-        warm_up_simulator()
+        compile_everything()
     console.print(f"kernels are ready ({time.monotonic() - began:.1f} s)")
