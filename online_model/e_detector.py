@@ -50,6 +50,7 @@ _SPREAD_RULES = 100.0
 _TIED = -0.05  # mean of f; below it nearly half of all errors are one value (a switch at rest), and spread means nothing
 _LEAST_OUTLYING = 4.0  # scales; a field that hardly ever moves has next to no 99.5 %
 _RECENT_GAIN = 1.0 / 16.0
+_RECENT_REACH = 0.4  # of the outlying bound: the most that one error moves the recent mean by; with .8 it follows a long burst too soon
 _BATCH_MEMORY = 8192.0  # a multiple of 512, so that batches stay whole when it is halved
 LEVELS = 3  # batches of 16, 64, 256 readings, from which the long-run variance is taken
 
@@ -291,7 +292,7 @@ def bet_on_outlying(state: F64, z: float, time: int, offset: int) -> bool:
     and not as outlying readings for ever; a single spike moves it little.
     """
     far = z - state[RECENT]
-    state[RECENT] += min(max(far, 0.8 * state[OUT_LOW]), 0.8 * state[OUT_HIGH]) * _RECENT_GAIN
+    state[RECENT] += min(max(far, _RECENT_REACH * state[OUT_LOW]), _RECENT_REACH * state[OUT_HIGH]) * _RECENT_GAIN
     outlying = far <= state[OUT_LOW] or far >= state[OUT_HIGH]
     state[OUT_M] = min(max(state[OUT_M], 1.0) * (state[OUT_WIN] if outlying else state[OUT_LOSE]), CAP)
     if state[OUT_M] <= 1.0:

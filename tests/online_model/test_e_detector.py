@@ -86,10 +86,10 @@ def test_spikes_are_outlying_and_a_shift_is_not() -> None:
 
 @pytest.mark.parametrize("size", [6.0, 12.0, 40.0])
 def test_a_shift_of_any_size_stops_being_outlying(size: float) -> None:
-    """The recent mean follows: after the last few of 300 readings at the new level none is outlying, so that drift outlasts the anomaly."""
+    """The recent mean follows: of 600 readings at the new level the last hundred are not outlying, so that drift outlasts the anomaly."""
     rng = np.random.default_rng(6)
     state, _ = referred(rng.standard_normal(4000))
-    outlying = [d.bet_on_outlying(state, rng.standard_normal() + size, t, t) for t in range(300)]
+    outlying = [d.bet_on_outlying(state, rng.standard_normal() + size, t, t) for t in range(600)]
     assert outlying[0]
     assert not any(outlying[-100:])
 
