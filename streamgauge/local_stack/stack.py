@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from contracts.errors import ServerUnavailable
-from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, Servers
+from contracts.settings import FILE_SUFFIX, KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, Servers
 from stream_processors.waiting import Say, silent, wait_for_kafka, wait_for_redis
 from streamgauge.local_stack.broker import BROKER_GRACE, broker_command
 from streamgauge.local_stack.child import Child
@@ -49,8 +49,8 @@ class LocalStack:
             kafka = self._kafka or KafkaSettings.parse(f"127.0.0.1:{self._start('broker', broker_command, BROKER_GRACE)}")
             redis = self._redis or f"redis://127.0.0.1:{self._start('store', store_command, STORE_GRACE)}"
             self.servers = Servers(kafka, redis)
-            wait_for_kafka(self.servers.kafka, say=self._say)
-            wait_for_redis(self.servers.redis, say=self._say)
+            wait_for_kafka(self.servers.kafka, say=self._say, fix=_fix("--kafka", KAFKA_VARIABLE))
+            wait_for_redis(self.servers.redis, say=self._say, fix=_fix("--redis", REDIS_VARIABLE))
         except BaseException:
             self.stop()
             raise
@@ -89,6 +89,11 @@ class LocalStack:
                 return port
             child.stop()
         raise ServerUnavailable(f"the embedded {name} did not start:\n{child.log_tail()}")
+
+
+def _fix(option: str, variable: str) -> str:
+    """For whoever named a server that does not answer to the one command that can start its own."""
+    return f"start it, or leave {option} out and unset {variable} and {variable}{FILE_SUFFIX}: then one is started here"
 
 
 def free_port() -> int:

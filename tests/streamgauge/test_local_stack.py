@@ -150,7 +150,21 @@ def test_waiting_for_kafka_says_so_once_and_gives_up() -> None:
     with pytest.raises(ServerUnavailable, match=expected):
         wait_for_kafka(KafkaSettings.parse(address), 0.3, say=said.append)
     assert len(said) == 1
-    assert said[0].startswith(f"waiting for Kafka at {address}")
+    assert said[0].startswith(f"waiting up to 0.3 s for Kafka at {address}")
+    assert "start one with: streamgauge up" in said[0], "the fix comes first, not only after the wait"
+
+
+def test_a_named_server_that_is_gone_is_told_with_the_way_to_have_ones_own() -> None:
+    """A stale address says at the first refusal what to unset, and not to start what is being started."""
+
+    class Told(Exception):
+        pass
+
+    def say(message: str) -> None:
+        raise Told(message)
+
+    with pytest.raises(Told, match="refused.*unset STREAMGAUGE_KAFKA"):
+        LocalStack(KafkaSettings.parse(f"127.0.0.1:{free_port()}"), say=say).__enter__()
 
 
 @pytest.mark.parametrize("scheme", ["kafka", "kafka+ssl", "kafka+sasl", "kafka+sasl+ssl"])
