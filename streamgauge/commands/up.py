@@ -93,9 +93,9 @@ def _watch(stack: LocalStack, children: list[Child]) -> NoReturn:
         time.sleep(POLL_SECONDS)
         stack.check()
         for child in children:
-            code = child.poll()
-            if code is not None:
-                raise StreamgaugeError(f"{child.name} ended with exit code {code}; its last words:\n{child.log_tail()}")
+            if child.poll() is not None:
+                stack.keeps_logs = True
+                raise StreamgaugeError(child.last_words())
 
 
 def _stop(children: list[Child]) -> None:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,10 +130,12 @@ def test_a_server_that_ends_by_itself_is_told() -> None:
             try:
                 stack.check()
             except ServerUnavailable as error:
-                return "embedded store ended with exit code 0" in str(error)
+                return "embedded store ended with exit code 0" in str(error) and str(stack.directory / "store.log") in str(error)
             return False
 
         assert wait_until(ended)
+    assert (stack.directory / "store.log").exists(), "what ended by itself leaves its log"
+    shutil.rmtree(stack.directory)
 
 
 def test_the_wheels_server_takes_the_place_of_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +166,7 @@ def test_a_named_server_that_is_gone_is_told_with_the_way_to_have_ones_own() -> 
     def say(message: str) -> None:
         raise Told(message)
 
-    with pytest.raises(Told, match="refused.*unset STREAMGAUGE_KAFKA"):
+    with pytest.raises(Told, match=r"refused.*unset STREAMGAUGE_KAFKA"):
         LocalStack(KafkaSettings.parse(f"127.0.0.1:{free_port()}"), say=say).__enter__()
 
 
