@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_a_target_shows_what_joining_holds(tmp_path):
     assert [four[name] / two[name] for name in bounds] == [2, 2, 2, 1]
 
 
+@pytest.mark.parametrize("name", ["pumps.csv", "pumps.parquet"])
+def test_data_in_the_place_of_a_definition(tmp_path, name):
+    """Readings given instead of a plant file are told apart from a mistake in one, with the command that makes one of them."""
+    data = tmp_path / name
+    data.write_bytes(b"ts,pump,flow\n2026-01-01 00:00:00,a,1.5\n" if name == "pumps.csv" else b"PAR1\x00\xff")
+    done = command(["check", str(data)])
+    assert (done.code, done.out) == (1, "")
+    assert f"{data} is data and no definition" in done.err
+    assert f"streamgauge init {data} -o plant.py" in done.err
+
+
 def test_sizes_follow_rate_and_entities(tmp_path):
     """Twice the rate costs twice the bytes a day, twice the entities twice the state, and thinner logging costs less."""
     path = plant(tmp_path, ISSUE)
@@ -90,7 +102,8 @@ def test_people_get_tables(tmp_path):
     """Without --json the same things stand there in words."""
     done = command(["check", plant(tmp_path, ISSUE)])
     assert done.code == 0
-    assert all(word in done.out for word in ("pumps.events", "features:", "state per entity", "Budget: 1 false alarms a week"))
+    assert all(word in done.out for word in ("pumps.events", "features:", "state per entity", "Budget: 1 false alarm a week"))
+    assert re.search(r"│ \d\.\de\+\d\d +│", done.out), "a threshold is no 1e5.64"
 
 
 def test_the_named_feed_alone_is_shown(tmp_path):
