@@ -9,7 +9,7 @@ from runpy import run_path
 from contracts.definition import Feed
 from contracts.errors import DefinitionError, StreamgaugeError
 
-DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # run as Python, such a file would be told of as a wrong program
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")  # run as Python, such a file would be told of as a wrong program
 
 
 def load_plant(path: str | Path) -> list[Feed]:
