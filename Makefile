@@ -20,7 +20,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@echo "2 of 3: streamgauge itself; seconds"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@echo "3 of 3: its kernels, compiled once a machine; a minute or more"
+	@echo "3 of 3: its kernels, compiled once for these sources; some 2 minutes of one core"
 	$(BIN)/streamgauge compile
 	@touch $@
 
