@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from contracts.checked_settings import checked_settings
 from contracts.durations import parse_duration
 from contracts.errors import DefinitionError
 
@@ -35,6 +36,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\- ]{0,79}")
 _FEED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
 
 
+@checked_settings("field")
 @dataclass(frozen=True)
 class Number:
     """A numeric field.
@@ -68,6 +70,7 @@ class Number:
         object.__setattr__(self, "features", _check_features(self.name, self.features, allowed))
 
 
+@checked_settings("field")
 @dataclass(frozen=True)
 class Category:
     """A field with a few distinct values (strings, integers or booleans of at most 64 bytes of UTF-8).
@@ -88,7 +91,7 @@ class Category:
         _check_name(self.name, "a Category field")
         if self.values is not None:
             values = _list(self.values, f"field '{self.name}': values", "['run', 'idle']")
-            if not 1 <= len(values) <= MAX_CATEGORIES or len(set(values)) != len(values) or not all(isinstance(v, str) for v in values):
+            if not 1 <= len(values) <= MAX_CATEGORIES or not all(isinstance(v, str) for v in values) or len(set(values)) != len(values):
                 raise DefinitionError(f"field '{self.name}': values must be 1 to {MAX_CATEGORIES} distinct strings")
             object.__setattr__(self, "values", values)
         allowed = CATEGORY_WINDOW_FEATURES + CATEGORY_FEATURES + (STATED_CATEGORY_FEATURES if self.values is not None else ())
@@ -122,6 +125,7 @@ def Ratio(first: str, second: str) -> Across:
     return Across("ratio", first, second)
 
 
+@checked_settings("target")
 @dataclass(frozen=True)
 class Regression:
     """A target that is a number; its truth comes later, as labels.
@@ -138,6 +142,7 @@ class Regression:
         _check_name(self.name, "a target")
 
 
+@checked_settings("target")
 @dataclass(frozen=True)
 class Classification:
     """A target that is one of a few classes; its truth comes later, as labels.
@@ -153,7 +158,7 @@ class Classification:
     def __post_init__(self) -> None:
         _check_name(self.name, "a target")
         classes = _list(self.classes, f"target '{self.name}': classes", "['healthy', 'worn']")
-        if not 2 <= len(classes) <= MAX_CLASSES or len(set(classes)) != len(classes) or not all(isinstance(c, str) and c for c in classes):
+        if not 2 <= len(classes) <= MAX_CLASSES or not all(isinstance(c, str) and c for c in classes) or len(set(classes)) != len(classes):
             raise DefinitionError(f"target '{self.name}': classes must be 2 to {MAX_CLASSES} distinct strings")
         object.__setattr__(self, "classes", classes)
 
@@ -161,6 +166,7 @@ class Classification:
 Target = Regression | Classification
 
 
+@checked_settings("feed")
 @dataclass(frozen=True)
 class Feed:
     """One stream of sensor events and everything computed from it. See docs/definition.md for each setting.
@@ -295,7 +301,7 @@ def _check_name(name: object, what: str) -> None:
 def _check_features(name: str, chosen: Sequence[str] | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
     if chosen is None:
         return allowed
-    for feature in chosen:
+    for feature in _list(chosen, f"field '{name}': features", "['mean', 'last']"):
         if feature not in allowed:
             raise DefinitionError(f"field '{name}': no feature {feature!r}; choose from {', '.join(allowed)}")
     return tuple(f for f in allowed if f in chosen)

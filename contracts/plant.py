@@ -9,6 +9,8 @@ from runpy import run_path
 from contracts.definition import Feed
 from contracts.errors import DefinitionError, StreamgaugeError
 
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")  # run as Python, such a file would be told of as a wrong program
+
 
 def load_plant(path: str | Path) -> list[Feed]:
     """The feeds that a plant file names at its top level, in the file's order.
@@ -21,6 +23,8 @@ def load_plant(path: str | Path) -> list[Feed]:
     path = Path(path)
     if not path.is_file():
         raise DefinitionError(f"no plant file {path}; write one, or make one from data: streamgauge init DATA -o {path}")
+    if path.suffix.lower() in DATA_SUFFIXES:
+        raise DefinitionError(f"{path} is data and no definition; write a definition from it: streamgauge init {path} -o plant.py")
     try:
         names = run_path(str(path))
     except DefinitionError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
 from contracts.definition import Feed
@@ -38,6 +39,23 @@ def known_entities(url: str, feed: Feed) -> dict[str, Heard]:
                 if newest >= 0:
                     heard[name] = Heard(min(first[name], newest), newest)
         return heard
+    except CLIENT_ERRORS as error:
+        raise in_words(error, public_url(url)) from error
+    finally:
+        client.close()
+
+
+def some_entities(url: str, feed: Feed, most: int) -> tuple[list[str], int]:
+    """Names of at most `most` entities of the directory, in order, and how many it holds; errors as `known_entities`.
+
+    A glance: an entity whose vector has expired is among them, and only so many are read.
+    """
+    client = sync_client(url)
+    key = directory_keys(feed.name).entries
+    try:
+        entries = client.hscan_iter(key, count=most)
+        names = [entity.decode(errors="replace") for entity, _ in islice(entries, most)]
+        return sorted(names), int(client.hlen(key))
     except CLIENT_ERRORS as error:
         raise in_words(error, public_url(url)) from error
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
@@ -19,7 +20,9 @@ from typing import Any
 
 import faust
 import mode
+from aiohttp.web import SockSite
 from faust.web import Request, Response, View
+from faust.web.drivers.aiohttp import Web
 from mode.supervisors import CrashingSupervisor
 
 from contracts.definition import Feed
@@ -50,6 +53,10 @@ class PlantApp(faust.App):
     make_folds: Callable[..., FoldService]
     folds: FoldService | None = None  # None before the start, and where the app only sends
     ends_process = False  # it is all that its process does
+    pages: socket.socket | None = None  # listens already; where there is none, Faust opens one on its web_port
+
+    def _new_web(self) -> Any:
+        return _PagesOnSocket(self, self.pages) if self.pages is not None else super()._new_web()
 
     def on_init_dependencies(self) -> Iterable[mode.ServiceT]:
         """What Faust starts, and the folds: before its tables, which wait a second, and after the rest, so that they end first."""
@@ -70,6 +77,17 @@ class PlantApp(faust.App):
         await super().on_stop()
 
 
+class _PagesOnSocket(Web):
+    """Faust's web server on a socket that is open already."""
+
+    def __init__(self, app: PlantApp, pages: socket.socket) -> None:
+        super().__init__(app)
+        self._pages = pages
+
+    def _create_site(self) -> SockSite:
+        return SockSite(self._runner, self._pages)
+
+
 def make_app(
     feeds: list[Feed],
     plant: str,
@@ -78,12 +96,19 @@ def make_app(
     web_bind: str = LOOPBACK,
     data: Path | None = None,
     history: str | None = None,
+    pages: socket.socket | None = None,
 ) -> PlantApp:
-    """The app with its fold service, alert agents and pages; `plant` names the consumer group, `history` where full copies go."""
+    """The app with its fold service, alert agents and pages.
+
+    Args:
+        plant: names the consumer group.
+        history: where full copies of checkpoints go.
+        pages: a listening socket that the pages are served on; `web_bind` and `web_port` say where that is.
+    """
     for feed in feeds:
         ensure_topics(feed, servers.kafka)  # before the alert agents ask for theirs: a broker may create what is asked for, in its own way
     metrics = WorkerMetrics()
-    app = bare_app(plant, servers, web_port, web_bind, data, metrics)
+    app = bare_app(plant, servers, web_port, web_bind, data, metrics, pages)
     app.make_folds = partial(FoldService, feeds, servers, plant, metrics, history)
     for feed in feeds:
         _watch_alerts(app, feed, metrics)
@@ -97,6 +122,7 @@ def bare_app(
     web_bind: str = LOOPBACK,
     data: Path | None = None,
     metrics: WorkerMetrics | None = None,
+    pages: socket.socket | None = None,
 ) -> PlantApp:
     """The app and its pages, without folds and agents. Of Faust's own pages, those of tables and routes are not served."""
     unused: dict[str, Any] = {name: False for name in UNUSED_PAGES if hasattr(faust.Settings, name)}
@@ -120,6 +146,7 @@ def bare_app(
         autodiscover=False,
         **unused,
     )
+    app.pages = pages
     _pages(app, metrics or WorkerMetrics())
     return app
 
@@ -168,8 +195,9 @@ def _pages(app: PlantApp, metrics: WorkerMetrics) -> None:
     async def numbers(view: View, request: Request) -> Response:
         return view.bytes(metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    for path, page in (("/live/", live), ("/ready/", ready), ("/metrics/", numbers)):
-        app.page(path)(page)
+    for path, page in (("/live", live), ("/ready", ready), ("/metrics", numbers)):
+        for spelling in (path, f"{path}/"):  # Prometheus asks for /metrics unless told otherwise
+            app.page(spelling)(page)
 
 
 def _credentials(settings: KafkaSettings) -> Any:

@@ -22,6 +22,9 @@ ANSWER_SECONDS = 5.0  # of one try; a try as long as the whole wait would never 
 
 SECURITY = "; does the address name its security rightly, as kafka+ssl:// or kafka+sasl://USER:PASSWORD@?"
 
+KAFKA_FIX = "start one with: streamgauge up; or name a running one with --kafka HOST:PORT or STREAMGAUGE_KAFKA"
+REDIS_FIX = "start one with: streamgauge up; or name a running one with --redis redis://HOST:PORT or STREAMGAUGE_REDIS"
+
 Say = Callable[[str], None]
 
 
@@ -29,25 +32,24 @@ def silent(message: str) -> None:
     """Say nothing."""
 
 
-def wait_for_kafka(settings: KafkaSettings, timeout: float = WAIT_SECONDS, say: Say = silent) -> None:
+def wait_for_kafka(settings: KafkaSettings, timeout: float = WAIT_SECONDS, say: Say = silent, fix: str = KAFKA_FIX) -> None:
     """Return once a broker answers a metadata request.
 
     Args:
         settings: where and how to connect.
         timeout: seconds until giving up.
-        say: called once with a sentence, if the first try fails.
+        say: called once with a sentence, if the first try fails; it holds the fix already.
+        fix: what a person can do, for that sentence and the error.
 
     Raises:
         ServerUnavailable: none of the servers answered in time, or they refused the credentials.
     """
     where = ",".join(settings.servers)
-    fix = "start one with: streamgauge up; or name a running one with --kafka HOST:PORT or STREAMGAUGE_KAFKA"
     _wait(lambda left: _ask_kafka(settings, left), f"Kafka at {where}", fix, timeout, say)
 
 
-def wait_for_redis(url: str, timeout: float = WAIT_SECONDS, say: Say = silent) -> None:
+def wait_for_redis(url: str, timeout: float = WAIT_SECONDS, say: Say = silent, fix: str = REDIS_FIX) -> None:
     """Return once Redis answers PING, also one that is still loading its data; arguments and errors as `wait_for_kafka`."""
-    fix = "start one with: streamgauge up; or name a running one with --redis redis://HOST:PORT or STREAMGAUGE_REDIS"
     _wait(lambda left: _ask_redis(url, left), f"Redis at {public_url(url)}", fix, timeout, say)
 
 
@@ -61,7 +63,7 @@ def _wait(ask: Callable[[float], None], what: str, fix: str, timeout: float, say
             if time.monotonic() + PAUSE_SECONDS >= deadline:
                 raise ServerUnavailable(f"{what} did not answer within {timeout:g} s ({_reason(error)}); {fix}") from error
             if not said:
-                say(f"waiting for {what} ({_reason(error)})")
+                say(f"waiting up to {timeout:g} s for {what} ({_reason(error)}); {fix}")
                 said = True
             time.sleep(PAUSE_SECONDS)
         else:

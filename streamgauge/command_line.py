@@ -81,7 +81,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def cli() -> None:
     """Online features, anomaly scores, drift and alarms for sensor feeds on Kafka.
 
-    Kafka and Redis are found by --kafka and --redis, or STREAMGAUGE_KAFKA and STREAMGAUGE_REDIS, or on localhost.
+    Kafka and Redis are found by --kafka and --redis, or STREAMGAUGE_KAFKA and STREAMGAUGE_REDIS, or on localhost; up starts its own.
     """
 
 

@@ -56,9 +56,17 @@ def _show(name: str, item: dict[str, Any], rate: float, entities: int) -> None:
         "false alarms a week",
         "e-value an entity must reach",
         "why",
-        title=f"Budget: {item['false_alarms_per_week']:g} false alarms a week",
+        title=f"Budget: {_alarms(item['false_alarms_per_week'])} a week",
         title_justify="left",
     )
     for source, row in item["budget"].items():
-        budget.add_row(source, f"{row['false_alarms_per_week']:.3g}", f"1e{row['log10_threshold']:g}", row["reason"])
+        budget.add_row(source, f"{row['false_alarms_per_week']:.3g}", _e_value(10 ** row["log10_threshold"]), row["reason"])
     console.print(budget)
+
+
+def _alarms(number: float) -> str:
+    return f"{number:g} false alarm{'' if number == 1 else 's'}"
+
+
+def _e_value(value: float) -> str:
+    return f"{value:,.0f}" if value < 100_000 else f"{value:.1e}"

@@ -14,7 +14,7 @@ PLAIN_WIDTH = 160  # of tables where there is no terminal: at 80 every sentence 
 @click.option("--seconds", type=click.IntRange(min=20), default=120, show_default=True, help="Length of the live part.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Decides what is planted where.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the outcome as JSON.")
-@click.option("--no-browser", is_flag=True, help="Open no page in a browser.")
+@click.option("--no-browser", is_flag=True, help="Changes nothing: the demo opens no page in a browser.")
 def command(seconds: int, seed: int, report: Path | None, no_browser: bool) -> None:
     """Start a broker, a store, a worker and an archiver; send days of history and a live part with faults; show what was found."""
     from rich.console import Console

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,24 +13,29 @@ import click
 from streamgauge.commands.options import feed_option, json_option, plant_argument, redis_option, resolve_feeds, resolve_servers, say
 
 if TYPE_CHECKING:
+    from contracts.definition import Feed
     from feature_store.feature_table import EntityFeatures, FeatureTable
 
+LISTED = 20  # entities named where none is asked for: a fleet's thousands would scroll the count away
 COLOURS = {"fresh": "green", "missing": "bright_black", "other definition": "red", "never seen": "red"}  # the rest: yellow
 
 
 @click.command("features")
 @plant_argument
-@click.argument("entities", nargs=-1, required=True, metavar="ENTITY...")
+@click.argument("entities", nargs=-1, metavar="[ENTITY]...")
 @feed_option
 @redis_option
 @json_option
 def command(plant: Path, entities: tuple[str, ...], feed_name: str | None, redis: str | None, as_json: bool) -> None:
-    """Read the newest features of one or more entities from the store."""
+    """Read the newest features of one or more entities from the store; without ENTITY list some that there are."""
     from feature_store.readers import FeatureReader
     from stream_processors.waiting import wait_for_redis
 
     feeds, url = resolve_feeds(plant, feed_name), resolve_servers(redis=redis).redis
     wait_for_redis(url, say=say)
+    if not entities:
+        _list(plant, feeds, url, as_json)
+        return
     found: dict[str, FeatureTable] = {}
     for feed in feeds:
         with FeatureReader(url, feed) as reader:
@@ -42,6 +48,26 @@ def command(plant: Path, entities: tuple[str, ...], feed_name: str | None, redis
     else:
         for name, table in found.items():
             _show(name, list(table))
+
+
+def _list(plant: Path, feeds: list[Feed], url: str, as_json: bool) -> None:
+    """Entities of each feed, and how to ask for one."""
+    import json
+
+    from feature_store.known_entities import some_entities
+
+    found = {feed.name: some_entities(url, feed, LISTED) for feed in feeds}
+    if as_json:
+        click.echo(json.dumps({"feeds": {name: {"count": count, "entities": names} for name, (names, count) in found.items()}}, indent=2))
+        return
+    for name, (names, count) in found.items():
+        more = f", some of them: {', '.join(names)}" if count > len(names) else f": {', '.join(names)}" if names else ""
+        click.echo(f"{name}: {count:,} {'entity' if count == 1 else 'entities'}{more}")
+    first = next((names[0] for names, _ in found.values() if names), None)
+    if first is None:
+        say(f"no reading was folded yet; a worker must run: streamgauge worker {plant}")
+    else:
+        say(f"ask for one: streamgauge features {shlex.quote(str(plant))} {shlex.quote(first)}")
 
 
 def as_plain(row: EntityFeatures) -> dict[str, Any]:

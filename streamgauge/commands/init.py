@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from contracts.errors import InputError
-from streamgauge.commands.options import entity_from_option, entity_is_path
+from streamgauge.commands.options import entity_from_option, entity_is_path, say
 
 
 @click.command("init")
@@ -31,7 +31,10 @@ def command(
     sources = find_files(data)
     first = Path(data[0])
     stem = first.name if first.is_dir() else sources[0].path.stem if len(sources) == 1 else sources[0].path.parent.resolve().name
-    text = plant_text(guess(sources, time, entity, by_path), name or stem)
+    found = guess(sources, time, entity, by_path)
+    for column, why in found.left_out.items():
+        say(f"note: column '{column}' is left out ({why})")
+    text = plant_text(found, name or stem)
     if output is None:
         click.echo(text, nl=False)
         return

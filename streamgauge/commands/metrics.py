@@ -45,14 +45,15 @@ def command(
     from feature_store.history_files import resolve_history
     from stream_processors.remarks_reader import read_remarks
     from stream_processors.waiting import wait_for_kafka
-    from streamgauge.metrics.joined import slice_names
+    from streamgauge.metrics.joined import TAG, slice_names
     from streamgauge.people.on_record import read_entities, read_raised
     from streamgauge.people.verdicts import people, plain
     from streamgauge.people.view import show_people
 
     feed, servers = resolve_one_feed(plant, feed_name), resolve_servers(kafka, redis)
-    if by is not None and feed.target is None:
-        raise SettingsError(f"feed '{feed.name}' has no target, so nothing is predicted; write target=Regression(...) in {plant}")
+    if by not in (None, TAG) and feed.target is None:
+        fix = f"write target=Regression(...) in {plant}, or slice its alarms: --by {TAG}"
+        raise SettingsError(f"feed '{feed.name}' has no target, so nothing is predicted; {fix}")
     if by is not None and by not in slice_names(feed):
         raise SettingsError(f"no slice '{by}'; choose from {', '.join(slice_names(feed))}")
     wait_for_kafka(servers.kafka, say=say)
@@ -67,6 +68,8 @@ def command(
     if feed.target is not None:
         _show(feed, found, by, table)
     show_people(feed.name, said)
+    if feed.target is None and by == TAG and not said.tags:
+        say("no incident bears a tag yet; give one with: streamgauge label PLANT INCIDENT --tag TAG")
 
 
 def _predictions(

@@ -16,7 +16,7 @@ from contracts.errors import StreamgaugeError
 from contracts.plant import load_plant
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, configured, public_url
 from stream_processors.topics import ensure_topics
-from streamgauge.commands.options import kafka_option, redis_option, resolve_servers
+from streamgauge.commands.options import resolve_servers
 from streamgauge.local_stack import Child, LocalStack, first_free_port
 from streamgauge.local_stack.processes import command_child
 
@@ -26,8 +26,8 @@ WEB_PORT = 6066  # as `streamgauge worker` has it; the next free one where anoth
 
 @click.command("up")
 @click.argument("plant", required=False, type=click.Path(path_type=Path))
-@kafka_option
-@redis_option
+@click.option("--kafka", metavar="HOST:PORT", help=f"Use this Kafka (or {KAFKA_VARIABLE}); one is started here by default.")
+@click.option("--redis", metavar="URL", help=f"Use this Redis (or {REDIS_VARIABLE}); one is started here by default.")
 def command(plant: Path | None, kafka: str | None, redis: str | None) -> None:
     """Start a broker and a store, or use those named; with PLANT also worker, judge and archiver. All end at Ctrl-C."""
     feeds = load_plant(plant) if plant else []
@@ -93,9 +93,9 @@ def _watch(stack: LocalStack, children: list[Child]) -> NoReturn:
         time.sleep(POLL_SECONDS)
         stack.check()
         for child in children:
-            code = child.poll()
-            if code is not None:
-                raise StreamgaugeError(f"{child.name} ended with exit code {code}; its last words:\n{child.log_tail()}")
+            if child.poll() is not None:
+                stack.keeps_logs = True
+                raise StreamgaugeError(child.last_words())
 
 
 def _stop(children: list[Child]) -> None:

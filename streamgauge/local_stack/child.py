@@ -92,3 +92,7 @@ class Child:
         if not self.log_path.exists():
             return ""
         return self.log_path.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
+
+    def last_words(self) -> str:
+        """For a message: how a command that ended by itself did so, where its log is, and the log's end."""
+        return f"{self.name} ended with exit code {self.poll()}; the end of its log {self.log_path}:\n{self.log_tail()}"

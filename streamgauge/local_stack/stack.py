@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from contracts.errors import ServerUnavailable
-from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, Servers
+from contracts.settings import FILE_SUFFIX, KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, Servers
 from stream_processors.waiting import Say, silent, wait_for_kafka, wait_for_redis
 from streamgauge.local_stack.broker import BROKER_GRACE, broker_command
 from streamgauge.local_stack.child import Child
@@ -25,7 +25,7 @@ PORT_TRIES = 5  # between choosing a free port and the server's binding it, anot
 class LocalStack:
     """Context manager: an embedded broker and store on free loopback ports, in a private directory.
 
-    Both end with this process, however it ends; the directory (mode 0700) is removed on a regular exit.
+    Both end with this process, however it ends; the directory (mode 0700) is removed on a regular exit, unless `keeps_logs`.
     `servers` is valid inside the ``with`` block only.
 
     Args:
@@ -38,6 +38,7 @@ class LocalStack:
 
     servers: Servers
     directory: Path
+    keeps_logs = False  # set where something ended by itself: its log is all that tells why
 
     def __init__(self, kafka: KafkaSettings | None = None, redis: str | None = None, say: Say = silent) -> None:
         self._kafka, self._redis, self._say = kafka, redis, say
@@ -49,8 +50,8 @@ class LocalStack:
             kafka = self._kafka or KafkaSettings.parse(f"127.0.0.1:{self._start('broker', broker_command, BROKER_GRACE)}")
             redis = self._redis or f"redis://127.0.0.1:{self._start('store', store_command, STORE_GRACE)}"
             self.servers = Servers(kafka, redis)
-            wait_for_kafka(self.servers.kafka, say=self._say)
-            wait_for_redis(self.servers.redis, say=self._say)
+            wait_for_kafka(self.servers.kafka, say=self._say, fix=_fix("--kafka", KAFKA_VARIABLE))
+            wait_for_redis(self.servers.redis, say=self._say, fix=_fix("--redis", REDIS_VARIABLE))
         except BaseException:
             self.stop()
             raise
@@ -66,19 +67,20 @@ class LocalStack:
         return {name: address for name, address in self.servers.environment.items() if not named[name]}
 
     def stop(self) -> None:
-        """End both servers and remove the directory; harmless when repeated."""
+        """End both servers and remove the directory, unless its logs are kept; harmless when repeated."""
         for child in self._children:
             child.ask_to_stop()
         while self._children:
             self._children.pop().stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if not self.keeps_logs:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def check(self) -> None:
-        """Raise ServerUnavailable, with the end of its log, if one of the servers has ended by itself."""
+        """Raise ServerUnavailable, with the end of its log, if one of the servers has ended by itself; the logs are kept then."""
         for child in self._children:
-            code = child.poll()
-            if code is not None:
-                raise ServerUnavailable(f"the embedded {child.name} ended with exit code {code}:\n{child.log_tail()}")
+            if child.poll() is not None:
+                self.keeps_logs = True
+                raise ServerUnavailable(f"the embedded {child.last_words()}")
 
     def _start(self, name: str, command: Callable[[int], list[str]], grace: float) -> int:
         for _ in range(PORT_TRIES):
@@ -89,6 +91,11 @@ class LocalStack:
                 return port
             child.stop()
         raise ServerUnavailable(f"the embedded {name} did not start:\n{child.log_tail()}")
+
+
+def _fix(option: str, variable: str) -> str:
+    """For whoever named a server that does not answer to the one command that can start its own."""
+    return f"start it, or leave {option} out and unset {variable} and {variable}{FILE_SUFFIX}: then one is started here"
 
 
 def free_port() -> int:

@@ -20,9 +20,9 @@ PERIOD = 28 * DAY  # that recall speaks of, of event time: longer, and it would 
 
 
 class Precision(NamedTuple):
-    """Of one source of alarms."""
+    """Of one source of alarms, or of the incidents with one tag."""
 
-    source: str
+    source: str  # or the tag
     raised: int  # incidents
     disputed: int
     confirmed: Share  # of those on which people have settled
@@ -42,6 +42,7 @@ class People(NamedTuple):
     """Everything that people have said about a feed."""
 
     sources: list[Precision]  # that of most incidents first
+    tags: list[Precision]  # of the incidents that bear a tag, likewise
     agreeing: int  # pairs of people
     pairs: int
     misses: Misses | None  # None before the first answer
@@ -71,12 +72,20 @@ class Verdicts:
 
 def people(feed: Feed, remarks: Iterable[Remark], unreadable: int, raised: Mapping[str, Raised], entities: Mapping[str, Heard]) -> People:
     """Precision by source, agreement, and recall over the newest PERIOD since the first answered span."""
+    remarks = list(remarks)
     verdicts = Verdicts(feed, remarks)
     settled, disputed = verdicts.incidents.settled, verdicts.incidents.disputed
-    sources = [_precision(source, raised, settled, disputed) for source in {incident.source for incident in raised.values()}]
+    of_source: dict[str, set[str]] = {}
+    for incident in raised.values():
+        of_source.setdefault(incident.source, set()).add(incident.id)
+    of_tag: dict[str, set[str]] = {}
+    for label in (remark.label for remark in remarks if remark.label.incident in raised):
+        for tag in label.tags or ():
+            of_tag.setdefault(tag, set()).add(label.incident or "")
     pairs = [opinions.agreement for opinions in (verdicts.incidents, verdicts.spans)]
     return People(
-        sorted(sources, key=lambda item: (-item.raised, item.source)),
+        _precisions(of_source, settled, disputed),
+        _precisions(of_tag, settled, disputed),
         sum(agreeing for agreeing, _ in pairs),
         sum(both for _, both in pairs),
         _misses(verdicts, Spans(feed.name, entities, raised.values()), raised, entities),
@@ -85,10 +94,12 @@ def people(feed: Feed, remarks: Iterable[Remark], unreadable: int, raised: Mappi
     )
 
 
-def _precision(source: str, raised: Mapping[str, Raised], settled: Mapping[str, bool], disputed: set[str]) -> Precision:
-    mine = [incident.id for incident in raised.values() if incident.source == source]
-    said = [settled[name] for name in mine if name in settled]
-    return Precision(source, len(mine), sum(name in disputed for name in mine), share_of(sum(said), len(said)))
+def _precisions(groups: Mapping[str, set[str]], settled: Mapping[str, bool], disputed: set[str]) -> list[Precision]:
+    found = []
+    for name, mine in groups.items():
+        said = [settled[incident] for incident in mine if incident in settled]
+        found.append(Precision(name, len(mine), len(mine & disputed), share_of(sum(said), len(said))))
+    return sorted(found, key=lambda item: (-item.raised, item.source))
 
 
 def _misses(verdicts: Verdicts, spans: Spans, raised: Mapping[str, Raised], entities: Mapping[str, Heard]) -> Misses | None:
@@ -112,11 +123,8 @@ def plain(found: People) -> dict[str, Any]:
     """As JSON values."""
     misses = found.misses
     return {
-        "sources": [
-            {"source": item.source, "raised": item.raised, "disputed": item.disputed, "confirmed": item.confirmed.yes}
-            | {"settled": item.confirmed.of, "precision": item.confirmed.share, "low": item.confirmed.low, "high": item.confirmed.high}
-            for item in found.sources
-        ],
+        "sources": [{"source": item.source} | _plain_precision(item) for item in found.sources],
+        "tags": [{"tag": item.source} | _plain_precision(item) for item in found.tags],
         "agreement": {"pairs": found.pairs, "agreeing": found.agreeing, "rate": found.agreeing / found.pairs if found.pairs else None},
         "misses": None
         if misses is None
@@ -135,3 +143,9 @@ def plain(found: People) -> dict[str, Any]:
         "unknown_incidents": found.unknown,
         "unreadable": found.unreadable,
     }
+
+
+def _plain_precision(item: Precision) -> dict[str, Any]:
+    confirmed = item.confirmed
+    counts = {"raised": item.raised, "disputed": item.disputed, "confirmed": confirmed.yes, "settled": confirmed.of}
+    return counts | {"precision": confirmed.share, "low": confirmed.low, "high": confirmed.high}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from streamgauge.people.recall import Recall
 from streamgauge.people.share import Share
-from streamgauge.people.verdicts import Misses, People
+from streamgauge.people.verdicts import Misses, People, Precision
 
 
 def show_people(feed: str, found: People) -> None:
@@ -16,13 +17,9 @@ def show_people(feed: str, found: People) -> None:
     if not found.sources:
         console.print(f"{feed}: nothing was raised yet")
     else:
-        table = Table(title=f"{feed}: alarms by source", title_justify="left")
-        for column in ("source", "incidents", "settled", "disputed", "confirmed", "precision (95 %)"):
-            table.add_column(column, justify="left" if column == "source" else "right")
-        for item in found.sources:
-            row = (item.raised, item.confirmed.of, item.disputed, item.confirmed.yes)
-            table.add_row(item.source, *(f"{number:,}" for number in row), _share(item.confirmed))
-        console.print(table)
+        _show_precisions(console, feed, "source", found.sources)
+    if found.tags:
+        _show_precisions(console, feed, "tag", found.tags)
     if found.pairs:
         console.print(f"{found.agreeing:,} of {found.pairs:,} pairs of people agree ({found.agreeing / found.pairs:.0%})")
     if found.misses is None:
@@ -35,6 +32,16 @@ def show_people(feed: str, found: People) -> None:
         )
     if found.unreadable:
         console.print(f"{found.unreadable:,} labels could not be read")
+
+
+def _show_precisions(console: Console, feed: str, by: str, items: list[Precision]) -> None:
+    table = Table(title=f"{feed}: alarms by {by}", title_justify="left")
+    for column in (by, "incidents", "settled", "disputed", "confirmed", "precision (95 %)"):
+        table.add_column(column, justify="left" if column == by else "right")
+    for item in items:
+        row = (item.raised, item.confirmed.of, item.disputed, item.confirmed.yes)
+        table.add_row(escape(item.source), *(f"{number:,}" for number in row), _share(item.confirmed))
+    console.print(table)
 
 
 def _show_misses(console: Console, misses: Misses) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_a_target_shows_what_joining_holds(tmp_path):
     assert [four[name] / two[name] for name in bounds] == [2, 2, 2, 1]
 
 
+@pytest.mark.parametrize("name", ["pumps.csv", "pumps.parquet"])
+def test_data_in_the_place_of_a_definition(tmp_path, name):
+    """Readings given instead of a plant file are told apart from a mistake in one, with the command that makes one of them."""
+    data = tmp_path / name
+    data.write_bytes(b"ts,pump,flow\n2026-01-01 00:00:00,a,1.5\n" if name == "pumps.csv" else b"PAR1\x00\xff")
+    done = command(["check", str(data)])
+    assert (done.code, done.out) == (1, "")
+    assert f"{data} is data and no definition" in done.err
+    assert f"streamgauge init {data} -o plant.py" in done.err
+
+
 def test_sizes_follow_rate_and_entities(tmp_path):
     """Twice the rate costs twice the bytes a day, twice the entities twice the state, and thinner logging costs less."""
     path = plant(tmp_path, ISSUE)
@@ -90,7 +102,8 @@ def test_people_get_tables(tmp_path):
     """Without --json the same things stand there in words."""
     done = command(["check", plant(tmp_path, ISSUE)])
     assert done.code == 0
-    assert all(word in done.out for word in ("pumps.events", "features:", "state per entity", "Budget: 1 false alarms a week"))
+    assert all(word in done.out for word in ("pumps.events", "features:", "state per entity", "Budget: 1 false alarm a week"))
+    assert re.search(r"│ \d\.\de\+\d\d +│", done.out), "a threshold is no 1e5.64"
 
 
 def test_the_named_feed_alone_is_shown(tmp_path):
@@ -136,8 +149,27 @@ def test_the_named_feed_alone_is_shown(tmp_path):
         ('lateness="30s"', "remembered=0", ["remembered=0", "1 to 1024"]),
         ('lateness="30s"', 'across=["a"]', ["across", "Correlation"]),
         ("false_alarms_per_week=1", "false_alarms_per_week=0", ["false_alarms_per_week=0", "above 0"]),
-        ("false_alarms_per_week=1", "false_alarms=1", ["false_alarms", "plant.py:4"]),
-        ("entity=", "entities=", ["entities", "plant.py:4"]),
+        (
+            "false_alarms_per_week=1",
+            "false_alarms=1",
+            ["plant.py:4", "feed 'pumps'", "'false_alarms'", "did you mean false_alarms_per_week?"],
+        ),
+        ("entity=", "entities=", ["plant.py:4", "feed 'pumps'", "no setting 'entities'", "did you mean entity?"]),
+        ('entity="pump",', "", ["plant.py:4", "feed 'pumps'", "entity is missing; write entity="]),
+        ("windows=", "window=", ["feed 'pumps'", "no setting 'window'", "did you mean windows?"]),
+        ('unit="degC"', 'units="degC"', ["plant.py:9", "field 'temperature'", "no setting 'units'", "did you mean unit?"]),
+        ('unit="degC"', "xyzzy=1", ["'temperature'", "no setting 'xyzzy'", "choose from unit, counter"]),
+        ('unit="degC"', "unit=3", ["field 'temperature': unit=3 is not text"]),
+        ('"temperature", unit="degC"', '"temperature", 3', ["field 'temperature': unit=3 is not text"]),
+        ('unit="degC"', "counter=1", ["field 'temperature': counter=1 is not True or False"]),
+        ('unit="degC"', 'features="mean"', ["field 'temperature': features='mean' is no list"]),
+        ('Category("mode")', 'Category("mode", required="yes")', ["field 'mode': required='yes' is not True or False"]),
+        ('Category("mode")', 'Category("mode", values=[["a"]])', ["'mode'", "distinct strings"]),
+        ('lateness="30s"', 'seed="one"', ["feed 'pumps': seed='one' is not a whole number"]),
+        ('lateness="30s"', "seed=True", ["feed 'pumps': seed=True is not a whole number"]),
+        ('lateness="30s"', "topic=7", ["feed 'pumps': topic=7 is not text"]),
+        ('lateness="30s"', "time_features=0", ["feed 'pumps': time_features=0 is not True or False"]),
+        ('lateness="30s"', "anomaly=None", ["feed 'pumps': anomaly=None is not text"]),
         ("pumps = Feed(", "pumps = Feed((", ["plant.py"]),
         ("pumps = Feed(", "pumps = 1 / 0 or Feed(", ["ZeroDivisionError", "plant.py:4"]),
         ("import Category, Feed", "import Category, Fed", ["Fed"]),

@@ -19,10 +19,12 @@ def data(tmp_path):
 
 
 def test_the_plant_goes_to_stdout_and_loads(data, tmp_path, capsys):
-    """Without -o the file is on standard output, nothing else with it."""
+    """Without -o the file is on standard output, nothing else with it; what was left out is on standard error."""
     assert run(["init", str(data)]) == 0
     plant = tmp_path / "plant.py"
-    plant.write_text(capsys.readouterr().out)
+    text, said = capsys.readouterr()
+    assert said == "note: column 'anomaly' is left out (looks like a label)\n"
+    plant.write_text(text)
     (feed,) = load_plant(plant)
     assert (feed.name, feed.time, feed.windows, [f.name for f in feed.fields]) == ("pumps", "datetime", ("6s", "1m"), ["flow"])
 

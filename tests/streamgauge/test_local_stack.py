@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,10 +130,12 @@ def test_a_server_that_ends_by_itself_is_told() -> None:
             try:
                 stack.check()
             except ServerUnavailable as error:
-                return "embedded store ended with exit code 0" in str(error)
+                return "embedded store ended with exit code 0" in str(error) and str(stack.directory / "store.log") in str(error)
             return False
 
         assert wait_until(ended)
+    assert (stack.directory / "store.log").exists(), "what ended by itself leaves its log"
+    shutil.rmtree(stack.directory)
 
 
 def test_the_wheels_server_takes_the_place_of_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +153,21 @@ def test_waiting_for_kafka_says_so_once_and_gives_up() -> None:
     with pytest.raises(ServerUnavailable, match=expected):
         wait_for_kafka(KafkaSettings.parse(address), 0.3, say=said.append)
     assert len(said) == 1
-    assert said[0].startswith(f"waiting for Kafka at {address}")
+    assert said[0].startswith(f"waiting up to 0.3 s for Kafka at {address}")
+    assert "start one with: streamgauge up" in said[0], "the fix comes first, not only after the wait"
+
+
+def test_a_named_server_that_is_gone_is_told_with_the_way_to_have_ones_own() -> None:
+    """A stale address says at the first refusal what to unset, and not to start what is being started."""
+
+    class Told(Exception):
+        pass
+
+    def say(message: str) -> None:
+        raise Told(message)
+
+    with pytest.raises(Told, match=r"refused.*unset STREAMGAUGE_KAFKA"):
+        LocalStack(KafkaSettings.parse(f"127.0.0.1:{free_port()}"), say=say).__enter__()
 
 
 @pytest.mark.parametrize("scheme", ["kafka", "kafka+ssl", "kafka+sasl", "kafka+sasl+ssl"])

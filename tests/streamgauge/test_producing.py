@@ -71,6 +71,24 @@ def test_replay_sends_every_row_and_stops(servers, plant, tmp_path, capsys):
     assert (stop.kind, stop.event_time, stop.detail) == ("planned_stop", 1_767_225_600_000_000 + 149_000_000, "replay")
 
 
+def test_a_replay_of_what_was_sent_before_warns(servers, plant, tmp_path, capsys):
+    """The first time, and with what follows on it, nothing is said; the same file again is warned of with both times and the fix."""
+    path, name = plant
+
+    def replay(start: int) -> str:
+        rows = [f"{format_event_time((1_767_225_600 + start + i) * 1_000_000)},a,{i % 7},on" for i in range(50)]
+        (tmp_path / "a.csv").write_text("\n".join(["ts,pump,flow,mode", *rows]) + "\n")
+        assert run(["replay", str(path), str(tmp_path / "a.csv"), *kafka_of(servers)]) == 0
+        return capsys.readouterr().err
+
+    assert "warning" not in replay(0)
+    assert "warning" not in replay(50)
+    said = replay(0)
+    words = f"warning: {name}.events holds readings up to 2026-01-01T00:01:39Z, and these files begin at 2026-01-01T00:00:00Z"
+    assert words in said
+    assert "give the feed another name" in said
+
+
 def test_a_row_that_cannot_be_read_stops_the_replay_with_its_line(servers, plant, tmp_path, capsys):
     """File and line on stderr, exit 1, and a planned stop for what was sent before."""
     path, name = plant

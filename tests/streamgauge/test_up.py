@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,3 +87,23 @@ def test_up_with_a_plant_runs_its_processes_and_ends_them(tmp_path: Path) -> Non
                 urllib.request.urlopen(f"{page}/live/", timeout=1)
         finally:
             process.kill()
+
+
+def test_a_worker_that_dies_leaves_its_log(tmp_path: Path) -> None:
+    """A worker that cannot load its plant ends `up` with exit code 1, the log's path and its last line."""
+    plant = tmp_path / "plant.py"
+    text = """
+import sys
+from streamgauge import Feed, Number
+
+if "worker" in sys.argv:
+    raise SystemError("the worker's last line")
+pumps = Feed("pumps", entity="pump", time="ts", fields=[Number("flow")])
+"""
+    plant.write_text(text)
+    done = subprocess.run([*UP, str(plant)], capture_output=True, text=True, env=CLEAN, cwd=tmp_path, timeout=120)
+    log = Path(re.search(r"worker ended with exit code 1; the end of its log (\S+):", done.stderr)[1])
+    assert done.returncode == 1
+    assert "the worker's last line" in done.stderr
+    assert "the worker's last line" in log.read_text()
+    shutil.rmtree(log.parent)

@@ -58,6 +58,16 @@ def test_verdicts_give_the_precision_of_each_source() -> None:
     assert (stuck["precision"], stuck["low"], stuck["high"]) == (None, 0.0, 1.0)
 
 
+def test_verdicts_give_the_precision_of_each_tag() -> None:
+    """Of the incidents that bear it, by whomever; a tag on events, or on an incident that was never raised, is of none."""
+    raised = {name: Raised(name, "drift", "a", START, START) for name in "abc"}
+    tagged = [("a", "valve"), ("b", "valve"), ("a", "rain"), ("gone", "rain"), (None, "wind")]
+    said = [Remark(id=f"f/1/labels-0/{n}/remark/0", when=n, label=Label(incident=i, tags=[t])) for n, (i, t) in enumerate(tagged)]
+    found = people(FEED, [*said, verdict(9, "a", "confirm", "ana"), verdict(10, "b", "dismiss", "ana")], 0, raised, {})
+    assert [(s.source, s.raised, s.confirmed.yes, s.confirmed.of) for s in found.tags] == [("valve", 2, 1, 2), ("rain", 1, 1, 1)]
+    assert plain(found)["tags"][1]["precision"] == 1.0
+
+
 def test_answers_give_misses_and_recall() -> None:
     """Of drawn spans without an alarm. An answer about a span that has an alarm by now, about another stretch of time,
     or before the period says nothing; one of a tie is disputed."""
