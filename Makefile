@@ -13,13 +13,16 @@ STORM_SEED ?= 215
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "streamgauge needs Python 3.11 or newer; set PYTHON=python3.12 or the like")'
 	@echo "1 of 3: the packages of requirements.lock into $(VENV), 1.5 GB; some 4 minutes on two cores"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@echo "2 of 3: streamgauge itself; seconds"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.installed
 	@echo "3 of 3: its kernels, compiled once for these sources; some 2 minutes of one core"
 	$(BIN)/streamgauge compile
 	@touch $@
@@ -27,7 +30,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/streamgauge demo --seconds $(SECONDS) --seed $(SEED)
 
-lint: setup
+lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
