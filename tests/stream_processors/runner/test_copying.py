@@ -355,7 +355,7 @@ def test_the_judge_is_copied_like_any_other_place(stack: Servers, tmp_path: Path
             await worker.fold(runner)
             await runner.release()
             one = await worker.take("evidence", "one")
-            await fold_and_copy(worker, one, 150)
+            await fold_and_copy(worker, one, 120)
             await worker.fold(one)
             alerts = await worker.ids("alerts")
             await one.release()
