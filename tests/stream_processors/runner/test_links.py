@@ -1,0 +1,56 @@
+"""Links to Kafka that go dead: a connection that nobody answers any more is given up, and what was asked is asked again on another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from aiokafka import TopicPartition
+
+from contracts.settings import KafkaSettings, Servers
+from contracts.topics import events_topic
+from stream_processors.log_ends import end_offset
+from stream_processors.runner import clients
+from stream_processors.runner.clients import free_consumer
+from tests.apache_kafka import ApacheKafka
+from tests.storm.servers import proxied_properties
+from tests.stream_processors.runner.places import fresh_feed, send
+from tests.stream_processors.runner.test_fold_service import part
+from tests.tcp_proxy import TcpProxy
+
+pytestmark = [pytest.mark.integration, pytest.mark.kafka]
+REQUEST_MS = 1_500  # instead of the product's, so that the test need not wait for it
+
+
+@pytest.fixture(scope="module")
+def linked() -> Iterator[tuple[Servers, TcpProxy, KafkaSettings]]:
+    """A broker, the link to it, and its address through the link."""
+    link, properties = proxied_properties()
+    with link, ApacheKafka(properties) as broker:
+        yield Servers(broker.settings, ""), link, KafkaSettings.parse(f"127.0.0.1:{link.port}")
+
+
+def test_a_dead_connection_is_not_asked_for_ever(linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log's end is found out over a new connection when the old one has stopped to answer."""
+    monkeypatch.setattr(clients, "REQUEST_MS", REQUEST_MS)
+    servers, link, through = linked
+    feed = fresh_feed("dead")
+    send(servers, feed, part(0, 600))
+    place = TopicPartition(events_topic(feed), 0)
+
+    async def scenario() -> None:
+        consumer = free_consumer(through)
+        await consumer.start()
+        try:
+            assert await end_offset(consumer, place) == 600
+            with link.half_open():
+                await asyncio.sleep(0.2)
+            began = time.monotonic()
+            assert await end_offset(consumer, place) == 600
+            assert time.monotonic() - began < 3 * REQUEST_MS / 1000
+        finally:
+            await consumer.stop()
+
+    asyncio.run(scenario())
