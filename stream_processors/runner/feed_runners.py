@@ -60,6 +60,7 @@ class FeedRunners:
         """Connects the readers."""
         await self._switch_reader.start()
         self._switch_reader.assign([TopicPartition(topic_name(self.feed, "switches"), 0)])
+        await self._switches.begin()
         await self._tail.start()
         if self._models_reader is not None and self.models is not None:
             await self._models_reader.start()
@@ -106,6 +107,7 @@ class FeedRunners:
 
         Raises:
             ServerUnavailable: a server does not answer, or there is no such topic.
+            Superseded: another definition has taken the place over while this worker ran.
         """
         place = Place(self.feed, log, partition)
         if place.topic not in self._topics:

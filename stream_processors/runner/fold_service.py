@@ -37,6 +37,7 @@ from stream_processors.runner.idle import IdleWatch
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.partition_runner import PartitionRunner
 from stream_processors.runner.progress import LogChanged
+from stream_processors.runner.switch_log import Superseded
 from stream_processors.runner.untaken import Untaken
 from stream_processors.topics import ensure_topics
 
@@ -93,6 +94,8 @@ class FoldService(mode.Service):
         gone = [outage.sentence for outage in (self.redis, self.kafka) if outage.reason]
         if gone or (self._assigned and not self._untaken):
             return "; ".join(gone)
+        if standing := self._untaken.standing:
+            return f"{standing} partitions that another definition has taken over: stop this worker, and start one of that definition"
         return f"{len(self._untaken)} partitions to be taken" if self._untaken else "no partitions yet"
 
     @property
@@ -371,6 +374,10 @@ class FoldService(mode.Service):
             async with self._yielding():
                 await self._prepare_due()
                 runner = await feed_runners.take(name, place.partition, self.owner, place in self._cut)
+        except Superseded as error:
+            log.error("%s", error)
+            self._untaken.stand(place)
+            return
         except (Fenced, KafkaError, ServerUnavailable, TimeoutError) as error:
             await self._let_go(place, error)
             return
