@@ -22,7 +22,7 @@ from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
-from stream_processors.runner.switch_log import Recorded, Superseded, SwitchLog, current_generation, model_switches
+from stream_processors.runner.switch_log import Recorded, Superseded, SwitchLog, current_generation, model_switches, superseding
 
 WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
@@ -77,9 +77,9 @@ class PartitionRunner:
     async def take(self, bounds: LogBounds, tail: PlainConsumer) -> int:
         """Becomes the owner, puts back the state, and returns the offset to read from (semantics.md, section 5)."""
         place = self.place
-        await self._refuse_superseded()
         self.epoch = await self._switches.append(Switch(kind="taken", log=place.topic, partition=place.partition, owner=self._owner))
         recorded = await self._switches.read_to(self.epoch)
+        self._refuse_superseded(recorded)
         taken = await self._store.take(self.epoch)
         generation = current_generation(recorded, place.topic, place.partition)
         checkpoint = await self._restore(taken)
@@ -107,10 +107,10 @@ class PartitionRunner:
             self._copying = Copying(copies, self.progress.next_offset, self.checkpointed_at)
         return self.progress.next_offset
 
-    async def _refuse_superseded(self) -> None:
-        """Before anything is written: the old definition's generation would take the place from the one that was migrated to."""
+    def _refuse_superseded(self, recorded: list[Recorded]) -> None:
+        """Before the store is touched: a generation of the old definition would undo what the place was migrated to."""
         place, mine = self.place, self.place.feed.hash
-        found = await self._switches.superseded(place.topic, place.partition, mine, self.fold.version)
+        found = superseding(recorded, place.topic, place.partition, mine, self.fold.version, self._switches.began)
         if found is not None:
             raise Superseded(
                 f"{place.topic}/{place.partition} is folded with definition {found.definition} (fold {found.fold_version}) since "

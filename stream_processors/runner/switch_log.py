@@ -36,29 +36,13 @@ class SwitchLog:
         self._consumer = consumer  # of no group, assigned to partition 0 of this topic alone
         self._records: list[Recorded] = []
         self._next = 0
-        self._began: int | None = None
+        self.began = 0  # offset
         self._reading = asyncio.Lock()
 
     async def begin(self) -> None:
-        """Notes where the log stands: what comes behind it is recorded while this worker runs."""
+        """Notes in `began` where the log stands: what comes behind it is recorded while this worker runs."""
         place = TopicPartition(self.topic, 0)
-        self._began = int((await self._consumer.end_offsets([place]))[place])
-
-    async def superseded(self, log: str, partition: int, definition: str, fold_version: int) -> Switch | None:
-        """The generation of another definition that has taken a place over from this one since `begin`; None where none has.
-
-        A definition under which the place was never folded is the newer one, and begins a generation of its own.
-        """
-        if self._began is None:
-            return None
-        place = TopicPartition(self.topic, 0)
-        end = int((await self._consumer.end_offsets([place]))[place])
-        recorded = await self.read_to(end - 1)
-        found = current_generation(recorded, log, partition)
-        if found is None or found.offset < self._began or _is_of(found.switch, definition, fold_version):
-            return None
-        own = [r for r in _generations(recorded, log, partition) if _is_of(r.switch, definition, fold_version)]
-        return found.switch if own else None
+        self.began = int((await self._consumer.end_offsets([place]))[place])
 
     async def append(self, switch: Switch) -> int:
         """Puts a switch down, acknowledged by all replicas, and returns its offset."""
@@ -114,6 +98,18 @@ def valid_switches(records: list[Recorded]) -> list[Recorded]:
 def current_generation(records: list[Recorded], log: str, partition: int) -> Recorded | None:
     """The generation that the partition's state is in, or None before its first start."""
     return max(_generations(records, log, partition), key=lambda r: r.switch.generation, default=None)
+
+
+def superseding(records: list[Recorded], log: str, partition: int, definition: str, fold_version: int, began: int) -> Switch | None:
+    """The generation of another definition that took a place over from this one at offset `began` or later; None where none did.
+
+    A definition under which the place was never folded is the newer one, and begins a generation of its own.
+    """
+    found = current_generation(records, log, partition)
+    if found is None or found.offset < began or _is_of(found.switch, definition, fold_version):
+        return None
+    own = any(_is_of(r.switch, definition, fold_version) for r in _generations(records, log, partition))
+    return found.switch if own else None
 
 
 def _generations(records: list[Recorded], log: str, partition: int) -> list[Recorded]:

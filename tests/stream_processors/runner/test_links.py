@@ -9,11 +9,14 @@ from collections.abc import Iterator
 import pytest
 from aiokafka import TopicPartition
 
+from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings, Servers
 from contracts.topics import events_topic
+from stream_processors import topics
 from stream_processors.log_ends import end_offset
 from stream_processors.runner import clients
 from stream_processors.runner.clients import free_consumer
+from stream_processors.topics import describe_topics
 from tests.apache_kafka import ApacheKafka
 from tests.storm.servers import proxied_properties
 from tests.stream_processors.runner.places import fresh_feed, send
@@ -21,7 +24,7 @@ from tests.stream_processors.runner.test_fold_service import part
 from tests.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka]
-REQUEST_MS = 1_500  # instead of the product's, so that the test need not wait for it
+REQUEST_MS = 4_000  # instead of the product's, so that the test need not wait for it; a busy machine answers within it
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,21 @@ def linked() -> Iterator[tuple[Servers, TcpProxy, KafkaSettings]]:
     link, properties = proxied_properties()
     with link, ApacheKafka(properties) as broker:
         yield Servers(broker.settings, ""), link, KafkaSettings.parse(f"127.0.0.1:{link.port}")
+
+
+def test_topics_are_not_waited_for_on_a_dead_connection(linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch) -> None:
+    """A worker that takes places asks for them first: it is told soon that nobody answers, and asks again on another connection."""
+    monkeypatch.setattr(topics, "DESCRIBE_MS", REQUEST_MS)
+    servers, link, through = linked
+    feed = fresh_feed("described")
+    send(servers, feed, part(0, 10))
+    names = [events_topic(feed)]
+    with link.half_open():
+        began = time.monotonic()
+        with pytest.raises(ServerUnavailable, match="did not describe its topics"):
+            describe_topics(names, through)
+        assert time.monotonic() - began < 3 * REQUEST_MS / 1000
+    assert describe_topics(names, through).keys() == set(names)
 
 
 def test_a_dead_connection_is_not_asked_for_ever(linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch: pytest.MonkeyPatch) -> None:
