@@ -24,6 +24,7 @@ class TcpProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"proxy-{target}", daemon=True)
         self._connections: set[_Connection] = set()
+        self._dead: set[_Connection] = set()
         self._delay = 0.0
         self._deaf = False  # new connections are taken and never answered
         self._cuts = 0  # replies that are to be cut
@@ -79,6 +80,7 @@ class TcpProxy:
 
     def _silence(self) -> None:
         self._hold(True)
+        self._dead |= self._connections  # kept: with the last reference to it a connection would be closed
         self._connections.clear()  # nobody opens them again
 
     def _run(self) -> None:

@@ -20,6 +20,9 @@ TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-commi
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
 CLOSE_SECONDS = 1.0  # for what is to be flushed, and to leave the group; a broker that is gone holds either up without end
 REQUEST_MS = 15_000  # a dead connection is given up; the client's 40 s add up over its connections, less than 6 s ends a join that waits
+IDLE_MS = (
+    5_000  # unused for longer, a connection is opened anew: else each client of a worker learns for itself, 15 s each, that its own is dead
+)
 METADATA_MS = 10_000  # added partitions, and a topic that is gone, are seen within it; with the client's five minutes nobody folds them
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
 
@@ -47,6 +50,7 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": list(settings.servers),
         "security_protocol": settings.protocol,
         "request_timeout_ms": REQUEST_MS,
+        "connections_max_idle_ms": IDLE_MS,
     }
     if "SSL" in settings.protocol:
         out["ssl_context"] = create_ssl_context(cafile=settings.cafile, certfile=settings.certfile, keyfile=settings.keyfile)

@@ -50,6 +50,35 @@ def test_topics_are_not_waited_for_on_a_dead_connection(linked: tuple[Servers, T
     assert describe_topics(names, through).keys() == set(names)
 
 
+def test_an_idle_connection_that_died_is_never_asked(
+    linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that was at rest when the link went dead is answered at once afterwards: it does not wait for its old connection first."""
+    monkeypatch.setattr(clients, "IDLE_MS", 500)
+    servers, link, through = linked
+    feed = fresh_feed("idle")
+    send(servers, feed, part(0, 600))
+    place = TopicPartition(events_topic(feed), 0)
+
+    async def scenario() -> None:
+        consumer = free_consumer(through)
+        await consumer.start()
+        try:
+            assert await end_offset(consumer, place) == 600
+            async with asyncio.timeout(30):
+                while any(connection.connected() for connection in consumer._client._conns.values()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            with link.half_open():
+                await asyncio.sleep(0.2)
+            began = time.monotonic()
+            assert await end_offset(consumer, place) == 600
+            assert time.monotonic() - began < clients.REQUEST_MS / 1000
+        finally:
+            await consumer.stop()
+
+    asyncio.run(scenario())
+
+
 def test_a_dead_connection_is_not_asked_for_ever(linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch: pytest.MonkeyPatch) -> None:
     """A log's end is found out over a new connection when the old one has stopped to answer."""
     monkeypatch.setattr(clients, "REQUEST_MS", REQUEST_MS)
