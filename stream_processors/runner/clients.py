@@ -7,6 +7,7 @@ import logging
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import CloseReason
 from aiokafka.errors import IncompatibleBrokerVersion, UnknownError, UnsupportedVersionError
 from aiokafka.helpers import create_ssl_context
 
@@ -61,7 +62,7 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
 
 def group_consumer(settings: KafkaSettings, group: str, client: str) -> PlainConsumer:
     """The consumer that owns the folded partitions; offsets come from checkpoints, the group's serve lag tools only."""
-    return batch_consumer_class()(
+    consumer = batch_consumer_class()(
         **connection_options(settings),
         group_id=group,
         client_id=client,
@@ -75,6 +76,8 @@ def group_consumer(settings: KafkaSettings, group: str, client: str) -> PlainCon
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=100,
     )
+    _renew_connections(consumer._client)
+    return consumer
 
 
 def free_consumer(settings: KafkaSettings) -> AIOKafkaConsumer:
@@ -93,7 +96,25 @@ def patient(consumer: Consumer) -> Consumer:
     aiokafka gives both one timeout. The question then ends first, the dead connection is kept, and the next question is put on it.
     """
     consumer._request_timeout_ms = 2 * REQUEST_MS
+    _renew_connections(consumer._client)
     return consumer
+
+
+def _renew_connections(client: Any) -> None:
+    """Ends a client's connections where none of them answers what the cluster is.
+
+    aiokafka keeps them: whoever waits for that answer then puts his own question on the same dead connection, and gives up before it does.
+    """
+    update = client._metadata_update
+
+    async def renewing(*asked: Any) -> bool:
+        updated = bool(await update(*asked))
+        if not updated:
+            for connection in list(client._conns.values()):
+                connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+        return updated
+
+    client._metadata_update = renewing
 
 
 def _free_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -108,7 +129,9 @@ def _free_options(settings: KafkaSettings) -> dict[str, Any]:
 
 def plain_producer(settings: KafkaSettings) -> AIOKafkaProducer:
     """For single records and for brokers without transactions: acknowledged by all replicas."""
-    return AIOKafkaProducer(**connection_options(settings), acks="all", max_batch_size=BATCH_BYTES, max_request_size=1_048_576)
+    producer = AIOKafkaProducer(**connection_options(settings), acks="all", max_batch_size=BATCH_BYTES, max_request_size=1_048_576)
+    _renew_connections(producer.client)
+    return producer
 
 
 async def has_transactions(settings: KafkaSettings) -> bool:
@@ -132,10 +155,12 @@ def _refusals_are_expected(record: logging.LogRecord) -> bool:
 
 def transactional_producer(settings: KafkaSettings, transactional_id: str) -> AIOKafkaProducer:
     """A producer whose start fences the one before with the same id."""
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **connection_options(settings),
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
         max_batch_size=BATCH_BYTES,
         max_request_size=1_048_576,
     )
+    _renew_connections(producer.client)
+    return producer

@@ -79,6 +79,34 @@ def test_an_idle_connection_that_died_is_never_asked(
     asyncio.run(scenario())
 
 
+def test_what_waits_for_the_cluster_is_answered_over_a_new_connection(
+    linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question behind one for metadata, both on a dead connection, does not wait for its own time as well."""
+    monkeypatch.setattr(clients, "REQUEST_MS", REQUEST_MS)
+    servers, link, through = linked
+    feed = fresh_feed("metadata")
+    send(servers, feed, part(0, 600))
+    place = TopicPartition(events_topic(feed), 0)
+
+    async def scenario() -> None:
+        consumer = free_consumer(through)
+        await consumer.start()
+        try:
+            assert await end_offset(consumer, place) == 600
+            with link.half_open():
+                await asyncio.sleep(0.2)
+            began = time.monotonic()
+            asked = consumer._client.force_metadata_update()
+            assert await end_offset(consumer, place) == 600
+            assert not await asked
+            assert time.monotonic() - began < 1.8 * REQUEST_MS / 1000
+        finally:
+            await consumer.stop()
+
+    asyncio.run(scenario())
+
+
 def test_a_dead_connection_is_not_asked_for_ever(linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch: pytest.MonkeyPatch) -> None:
     """A log's end is found out over a new connection when the old one has stopped to answer."""
     monkeypatch.setattr(clients, "REQUEST_MS", REQUEST_MS)
