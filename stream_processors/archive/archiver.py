@@ -126,7 +126,7 @@ class Archiver:
         finally:  # one has failed: the others must not go on alone
             for task in (*work, watch):
                 task.cancel()
-            await asyncio.gather(*work, watch, return_exceptions=True)
+            await asyncio.gather(*work, both, watch, return_exceptions=True)
 
     async def _watch(self, before: Mapping[str, TopicState]) -> None:
         """Until told to stop; raises _TopicsChanged where the topics are not as they were at the start."""
