@@ -39,8 +39,8 @@ test-kafka: setup
 # LONG=1: all settings in turn, some two hours on an idle machine; goes on where chaos.json ends
 chaos: setup
 ifeq ($(LONG),)
-	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --minutes 1.2 --judged 2
-	$(BIN)/python -m benchmarks.chaos --kafka embedded --seed $(STORM_SEED) --minutes 0.8 --judged 2
+	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --minutes 1 --judged 2
+	$(BIN)/python -m benchmarks.chaos --kafka embedded --seed $(STORM_SEED) --minutes 0.5 --judged 2
 	$(BIN)/python -m benchmarks.chaos --redis sentinel --seed $(STORM_SEED) --only failover --steps 1
 else
 	$(BIN)/python -m benchmarks.chaos --long --seed $(STORM_SEED) --judged 4 --json chaos.json
