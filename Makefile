@@ -42,13 +42,14 @@ test: setup
 test-kafka: setup
 	$(PYTEST) -m "kafka or slow"
 
-# LONG=1: some 300 steps, hours; goes on where chaos.json ends
+# LONG=1: all settings in turn, some two hours on an idle machine; goes on where chaos.json ends
 chaos: setup
 ifeq ($(LONG),)
-	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --minutes 1.5
-	$(BIN)/python -m benchmarks.chaos --kafka embedded --seed $(STORM_SEED) --minutes 1
+	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --minutes 1 --judged 2
+	$(BIN)/python -m benchmarks.chaos --kafka embedded --seed $(STORM_SEED) --minutes 0.5 --judged 2
+	$(BIN)/python -m benchmarks.chaos --redis sentinel --seed $(STORM_SEED) --only failover --steps 1
 else
-	$(BIN)/python -m benchmarks.chaos --kafka apache --seed $(STORM_SEED) --steps 312 --json chaos.json
+	$(BIN)/python -m benchmarks.chaos --long --seed $(STORM_SEED) --judged 4 --json chaos.json
 endif
 
 # some 40 minutes; QUICK=1: 8, with fewer and shorter rounds. Fetches the peers at the first use.

@@ -33,6 +33,7 @@ from stream_processors.topics import ensure_topics
 from tests.storm.fleet import Fleet
 from tests.storm.oracle import ends
 from tests.storm.servers import StormServers
+from tests.storm.settings import Setting
 
 ENTITIES = tuple(f"unit-{n:03d}" for n in range(200))
 START = 1_767_225_600_000  # ms
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, StormServers("apache") as servers:
+    with tempfile.TemporaryDirectory() as name, StormServers(Setting()) as servers:
         found = _measure(Path(name), servers, options.kills, options.records)
     found |= {"session_s": SESSION_MS / 1000, "versions": versions()}
     print(json.dumps(found, indent=2))

@@ -17,6 +17,7 @@ from contracts.topics import Topic, feed_topics
 AS_EVENTS = ("scores", "dead-letters", "labels")  # one partition for each of events; outputs go to the source's number
 AT_LEAST_AS_EVENTS = ("scores", "dead-letters", "evidence", "labels", "examples")  # a replay needs them as long as the events
 PARTITION_SECONDS = 5.0  # a broker answers before its metadata shows the new partitions; unseen, they would be reported as lacking
+DESCRIBE_MS = 8_000  # a worker that takes places asks first: on a dead connection it would stand still for the client's 30 s
 NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"  # what brokers before 2.8 answer
 
 CONSEQUENCES = {
@@ -80,7 +81,7 @@ def describe_topics(names: Collection[str], settings: KafkaSettings) -> dict[str
         ServerUnavailable: the broker did not answer.
     """
     try:
-        client = KafkaAdminClient(**settings.client_options())
+        client = KafkaAdminClient(**settings.client_options(), bootstrap_timeout_ms=DESCRIBE_MS, request_timeout_ms=DESCRIBE_MS)
         try:
             return _existing(client, names)
         finally:

@@ -22,6 +22,9 @@ DAY_SECONDS = 86_400
 SCORE_BYTES = 190  # of a score's JSON with an entity's name of some ten bytes, measured
 RECORD_BYTES = 30  # what Kafka adds to a record in a batch, with its key and one header
 REDIS_KEY_BYTES = 120  # what Redis adds to a value: key, expiry and dictionary entry, measured
+PROCESS_BYTES = (
+    400_000_000  # of a worker's libraries and kernels, and of a batch and a checkpoint under way, measured by benchmarks/memory.py
+)
 INDEX_BYTES = 2 * WORD + WORD + 1  # index at most half full, last row, change mark
 WAITING_BYTES = 1_500  # of a label that waits, with what is kept of its original, as Python objects, at most
 TOLD_BYTES = 150  # of an event that a truth is known of, with its place in the index of names, measured
@@ -31,6 +34,8 @@ PARQUET_SHARE = 0.6  # of the vectors' bytes that zstd leaves, measured on the d
 def estimate(feed: Feed, rate: float, entities: int) -> dict[str, Any]:
     """Sizes for `rate` readings a second of the whole feed from `entities` entities; keys are stable for programs.
 
+    A worker's are of one that has all partitions.
+
     Raises:
         ModelError: the anomaly model named cannot be carried; the message lists what can.
     """
@@ -39,6 +44,8 @@ def estimate(feed: Feed, rate: float, entities: int) -> dict[str, Any]:
     if not plan.compiled_score:
         make_river_model(feed.anomaly, [names[at] for at in plan.score_inputs], feed.seed)
     row = row_words(plan) * WORD
+    held = min(entities, feed.partitions * feed.max_entities)  # the others are evicted
+    state = held * (row + INDEX_BYTES)
     vector = HEADER_BYTES + 8 * len(names)
     logged = {"all": rate, "10s": min(rate, entities / 10), "none": 0.0}[feed.log_vectors]
     kafka = rate * (SCORE_BYTES + RECORD_BYTES) + logged * 8 * len(names)
@@ -49,9 +56,10 @@ def estimate(feed: Feed, rate: float, entities: int) -> dict[str, Any]:
         "features": list(names),
         "bytes": {
             "state_per_entity": row + INDEX_BYTES,
-            "worker_state": entities * (row + INDEX_BYTES),
+            "worker_state": state,
+            "worker_resident": PROCESS_BYTES + state,
             "redis_vectors": entities * (vector + REDIS_KEY_BYTES),
-            "redis_checkpoint": 2 * entities * row,
+            "redis_checkpoint": 2 * held * row,
             "kafka_scores_per_day": round(kafka * DAY_SECONDS),
             "parquet_scores_per_day": round((rate * 40 + logged * 8 * len(names) * PARQUET_SHARE) * DAY_SECONDS),
         }

@@ -92,11 +92,24 @@ class ApacheKafka:
 
     def restart(self, kill: bool) -> None:
         """End the broker, with SIGKILL or in order, and start it again on the same port and log."""
+        self.end(kill)
+        self.start()
+
+    def end(self, kill: bool) -> None:
+        """End the broker, with SIGKILL or in order."""
         assert self._child is not None
         if kill:
             os.kill(self._child.pid, signal.SIGKILL)
         self._child.stop()
+
+    def start(self) -> None:
+        """Start it again on the same port and log."""
         self._launch()
+
+    @property
+    def log_directory(self) -> Path:
+        """Where the broker keeps a directory for each partition."""
+        return self._directory / "log"
 
     def _start(self) -> None:
         port, outside = free_port(), free_port()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -26,9 +27,14 @@ from stream_processors.runner.clients import stopped
 from stream_processors.topics import TopicState, describe_topics
 from stream_processors.verification.log_reader import read_switches
 
+TOPICS_SECONDS = 60.0  # an added partition would otherwise be archived from the next start on, and Kafka may have deleted its head by then
 KINDS = ("scores", *RAW_KINDS, "dead-letters")
 
 _log = logging.getLogger(__name__)
+
+
+class _TopicsChanged(Exception):
+    """There are more partitions than are read, or a topic is another."""
 
 
 class Archiver:
@@ -87,6 +93,8 @@ class Archiver:
             try:
                 await self._archive(idle)
                 return
+            except _TopicsChanged:
+                seconds = 0.0
             except (KafkaError, ServerUnavailable) as error:
                 seconds = self._kafka_outage.pause(error)
             except OSError as error:
@@ -108,12 +116,26 @@ class Archiver:
         if self._raw_logs:
             self._raw = RawArchiver(self._raw_logs, found, self._kafka, self._files, self._kafka_outage, self._history_outage)
             work.append(asyncio.create_task(self._raw.run(self._stopping, idle)))
+        watch, both = asyncio.create_task(self._watch(found)), asyncio.gather(*work)
+        racing: list[asyncio.Future[Any]] = [watch, both]
         try:
-            await asyncio.gather(*work)
-        finally:  # one has failed: the other must not go on alone
-            for task in work:
+            await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                watch.result()
+            await both
+        finally:  # one has failed: the others must not go on alone
+            for task in (*work, watch):
                 task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            await asyncio.gather(*work, both, watch, return_exceptions=True)
+
+    async def _watch(self, before: Mapping[str, TopicState]) -> None:
+        """Until told to stop; raises _TopicsChanged where the topics are not as they were at the start."""
+        while not self._stopping.is_set():
+            await pause(self._stopping, TOPICS_SECONDS)
+            with contextlib.suppress(ServerUnavailable):  # whoever reads from it says so
+                found = await asyncio.to_thread(describe_topics, list(before), self._kafka)
+                if any(found.get(name, state) != state for name, state in before.items()):
+                    raise _TopicsChanged
 
     async def _archive_scores(self, topics: Mapping[str, TopicState], idle: Callable[[], bool]) -> None:
         consumer = scores_consumer(self._kafka)

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer
 
 from contracts.settings import KafkaSettings
 from stream_processors.runner.batch_consumer import PlainConsumer, batch_consumer_class
-from stream_processors.runner.clients import FETCH_BYTES, connection_options
+from stream_processors.runner.clients import FETCH_BYTES, connection_options, patient
 
 FETCH_WAIT_MS = 500  # files are written every 10,000 offsets: nobody waits for a record, and few large fetches cost less
 FETCH_MIN_BYTES = 65_536
@@ -16,12 +16,12 @@ FETCH_MIN_BYTES = 65_536
 
 def scores_consumer(kafka: KafkaSettings) -> AIOKafkaConsumer:
     """Hands out records."""
-    return AIOKafkaConsumer(**_options(kafka))
+    return patient(AIOKafkaConsumer(**_options(kafka)))
 
 
 def raw_consumer(kafka: KafkaSettings) -> PlainConsumer:
     """Hands out batches, with control records and gaps counted."""
-    return batch_consumer_class()(**_options(kafka))
+    return patient(batch_consumer_class()(**_options(kafka)))
 
 
 def _options(kafka: KafkaSettings) -> dict[str, Any]:

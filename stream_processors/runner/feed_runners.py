@@ -8,9 +8,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from redis.asyncio import Redis
 
 from contracts.definition import Feed
+from contracts.errors import ServerUnavailable
 from contracts.outage import Outage
 from contracts.settings import KafkaSettings
-from contracts.topics import topic_name
+from contracts.topics import events_topic, feed_topics, topic_name
 from feature_store.partition_store import PartitionStore
 from feature_store.redis_layout import vector_lifetime_s
 from stream_processors.joiner.joiner_runner import JoinerRunner
@@ -18,10 +19,11 @@ from stream_processors.joiner.score_follower import ScoreFollower
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import ModelsLog
 from stream_processors.runner.clients import batch_consumer, free_consumer, stopped, transactional_producer
-from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
+from stream_processors.runner.partition_runner import LogBounds, PartitionRunner, is_another
 from stream_processors.runner.place import Place
 from stream_processors.runner.publisher import Publisher
 from stream_processors.runner.switch_log import SwitchLog
+from stream_processors.topics import AS_EVENTS, TopicState, describe_topics, ensure_topics
 
 
 class FeedRunners:
@@ -34,7 +36,7 @@ class FeedRunners:
         redis: Redis,
         producer: AIOKafkaProducer,
         transactions: bool,
-        topic_ids: dict[str, str | None],
+        topics: dict[str, TopicState],
         history: str | None = None,
         outage: Outage | None = None,
     ) -> None:
@@ -43,7 +45,7 @@ class FeedRunners:
         self._redis = redis
         self._producer = producer
         self._transactions = transactions
-        self._topic_ids = topic_ids
+        self._topics = topics  # by name, as they were last seen
         self._history = history
         self._outage = outage  # of Redis, which is then waited for
         self._fencing: dict[str, AIOKafkaProducer] = {}  # started for places that are to be taken
@@ -58,6 +60,7 @@ class FeedRunners:
         """Connects the readers."""
         await self._switch_reader.start()
         self._switch_reader.assign([TopicPartition(topic_name(self.feed, "switches"), 0)])
+        await self._switches.begin()
         await self._tail.start()
         if self._models_reader is not None and self.models is not None:
             await self._models_reader.start()
@@ -70,13 +73,49 @@ class FeedRunners:
         ends = [stopped(client) for client in clients]
         await asyncio.gather(*ends, *([self._scores.stop()] if self._scores is not None else []))
 
-    async def take(self, log: str, partition: int, owner: str) -> PartitionRunner:
-        """Takes a place; the runner's progress says from where to read."""
+    async def look_at_topics(self) -> None:
+        """Sees them as they are now: one that was created anew has another id.
+
+        Raises:
+            ServerUnavailable: the broker does not describe them.
+        """
+        names = [topic_name(self.feed, kind) for kind in feed_topics(self.feed)]
+        self._topics = await asyncio.to_thread(describe_topics, names, self._settings)
+
+    async def prepare_topics(self) -> None:
+        """The same before places are taken: partitions that were added to events need those of their outputs."""
+        await self.look_at_topics()
+        events = self._topics.get(events_topic(self.feed))
+        derived = [self._topics.get(topic_name(self.feed, kind)) for kind in AS_EVENTS]
+        if events is not None and any(topic is None or topic.partitions < events.partitions for topic in derived):
+            found = await asyncio.to_thread(ensure_topics, self.feed, self._settings)
+            self._topics = {topic.name: topic for topic in found.topics.values()}
+
+    def is_another(self, runner: PartitionRunner) -> bool:
+        """Whether the topic that a runner folds has been created anew, as far as it was looked at."""
+        return is_another(runner.topic_id, self._topic_id(runner.place.topic))
+
+    def _topic_id(self, topic: str) -> str | None:
+        found = self._topics.get(topic)
+        return found.topic_id if found is not None else None
+
+    async def take(self, log: str, partition: int, owner: str, is_cut: bool = False) -> PartitionRunner:
+        """Takes a place; the runner's progress says from where to read.
+
+        Args:
+            is_cut: the log's end was seen to be gone.
+
+        Raises:
+            ServerUnavailable: a server does not answer, or there is no such topic.
+            Superseded: another definition has taken the place over while this worker ran.
+        """
         place = Place(self.feed, log, partition)
+        if place.topic not in self._topics:
+            raise ServerUnavailable(f"there is no topic {place.topic}")
         store = PartitionStore(self._redis, self.feed.name, place.store_name, vector_lifetime_s(self.feed), self._outage)
         runner = self._runner(place, store, await self._publisher(place), owner)
         try:
-            await runner.take(await self._bounds(place), self._tail)
+            await runner.take(await self._bounds(place, is_cut), self._tail)
         except BaseException:
             await runner.abandon()
             raise
@@ -118,7 +157,7 @@ class FeedRunners:
             raise
         return producer
 
-    async def _bounds(self, place: Place) -> LogBounds:
+    async def _bounds(self, place: Place, is_cut: bool) -> LogBounds:
         at = TopicPartition(place.topic, place.partition)
         start = (await self._tail.beginning_offsets([at]))[at]
-        return LogBounds(start, await end_offset(self._tail, at), self._topic_ids.get(place.topic))
+        return LogBounds(start, await end_offset(self._tail, at), self._topic_id(place.topic), is_cut)

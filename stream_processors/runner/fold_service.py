@@ -36,6 +36,8 @@ from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.partition_runner import PartitionRunner
+from stream_processors.runner.progress import LogChanged
+from stream_processors.runner.switch_log import Superseded
 from stream_processors.runner.untaken import Untaken
 from stream_processors.topics import ensure_topics
 
@@ -44,6 +46,8 @@ CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes m
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
 TAKE_AGAIN_SECONDS = 2 * SESSION_MS / 1000  # who took our place is in the group by then, or gone: without it nobody would fold that place
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
+LOOK_SECONDS = 5.0  # a store that lost what it had of a quiet place would otherwise be believed until the next event
+TOPIC_SECONDS = 10.0  # a topic created anew that has outgrown the old one by then would be folded as if it were the same
 LAG_SECONDS = 5.0  # between two looks for how far the logs have gone
 ANSWER_SECONDS = 4.0  # a broker that does not say within them is gone
 YIELD_SECONDS = 3.0  # half a session: work that holds up a rebalance or the end for longer is let go, and folded again
@@ -74,6 +78,8 @@ class FoldService(mode.Service):
         self._untaken = Untaken()  # assigned and paused
         self._held = False  # everything is paused, since Redis is waited for
         self._full: set[TopicPartition] = set()  # of labels; paused, since too many wait or the newest scores are not read yet
+        self._cut: set[TopicPartition] = set()  # let go, since the log's end was seen to be gone
+        self._looked: set[FeedRunners] = set()  # whose topics were looked at since places were last assigned or let go
         self._turn = 0  # of assignments: what was fetched in an earlier one is stale
         self._lock = asyncio.Lock()
         self._work: asyncio.Timeout | None = None  # what is done under the lock for one place, to be let go when it holds up more
@@ -88,6 +94,8 @@ class FoldService(mode.Service):
         gone = [outage.sentence for outage in (self.redis, self.kafka) if outage.reason]
         if gone or (self._assigned and not self._untaken):
             return "; ".join(gone)
+        if standing := self._untaken.standing:
+            return f"{standing} partitions that another definition has taken over: stop this worker, and start one of that definition"
         return f"{len(self._untaken)} partitions to be taken" if self._untaken else "no partitions yet"
 
     @property
@@ -114,8 +122,8 @@ class FoldService(mode.Service):
             found = await asyncio.to_thread(ensure_topics, feed, kafka)
             for finding in found.findings:
                 log.warning(finding)
-            ids = {state.name: state.topic_id for state in found.topics.values()}
-            runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, ids, self.history, self.redis)
+            topics = {topic.name: topic for topic in found.topics.values()}
+            runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, topics, self.history, self.redis)
             self._open.append(runners.stop)
             await runners.start()
             for name in LOGS + (LEARNING_LOGS if feed.target is not None else ()):
@@ -140,7 +148,7 @@ class FoldService(mode.Service):
             async with asyncio.timeout(0.0 if self.redis.reason or self.kafka.reason else YIELD_SECONDS):
                 await self._lock.acquire()
         except TimeoutError:
-            if self._work is not None:
+            if self._work is not None and not self._work.expired():
                 self._work.reschedule(asyncio.get_running_loop().time())
             await self._lock.acquire()
         try:
@@ -180,6 +188,16 @@ class FoldService(mode.Service):
         known = {place: max(int(end), self._consumer.highwater(place) or 0) for place, end in ends.items() if place in self.runners}
         self.metrics.lag((self.runners[at].place, end - self.runners[at].progress.next_offset) for at, end in known.items())
 
+    @mode.Service.timer(TOPIC_SECONDS)
+    async def _look_at_topics(self) -> None:
+        """Whether one was created anew; the fold task then lets go of its places."""
+        with contextlib.suppress(ServerUnavailable):
+            for runners in self._feeds():
+                await runners.look_at_topics()
+
+    def _feeds(self) -> set[FeedRunners]:
+        return {runners for runners, _ in self._logs.values()}
+
     async def _ask_redis(self) -> None:
         """Whether it is back, for a worker that has no place left of which a call would tell."""
         if self.redis.reason and not self.runners and not self._untaken:
@@ -201,6 +219,7 @@ class FoldService(mode.Service):
             turn = self._turn
             passed = await self._fetch()
             async with self._lock:
+                await self._leave_other_topics()
                 for place, fetched in passed:
                     if self._goes_on(turn):
                         await self._process(place, fetched)
@@ -212,6 +231,11 @@ class FoldService(mode.Service):
                 if due is not None and self._goes_on(turn):
                     await self._take(due)
                 self._resume()
+
+    async def _leave_other_topics(self) -> None:
+        for place, runner in list(self.runners.items()):
+            if self._logs[place.topic][0].is_another(runner):
+                await self._let_go(place, LogChanged("the topic was created anew"))
 
     def _goes_on(self, turn: int) -> bool:
         """Whether the places are still those of that turn; what was fetched before is stale."""
@@ -271,8 +295,13 @@ class FoldService(mode.Service):
         now = time.monotonic()
         for place, runner in list(self.runners.items()):
             quiet = now - self._idle.last_heard(place) > IDLE_CHECKPOINT_SECONDS
-            if runner.changed and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet) and self._goes_on(turn):
+            if not self._goes_on(turn):
+                return
+            if runner.changed and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet):
                 await self._checkpoint(place, runner)
+            elif not runner.changed and now - max(runner.checkpointed_at, runner.looked_at) > LOOK_SECONDS:
+                async with self._owned(place):
+                    await runner.look_after()
 
     async def _checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
         async with self._owned(place):
@@ -293,13 +322,20 @@ class FoldService(mode.Service):
         Where Kafka failed, the place is taken again: its producer may be in a state that none comes back from.
         """
         try:
-            async with asyncio.timeout(None) as self._work:
+            async with self._yielding():
                 yield
-        except (Fenced, KafkaError, ServerUnavailable, TimeoutError) as error:
+        except (Fenced, KafkaError, LogChanged, ServerUnavailable, TimeoutError) as error:
             await self._let_go(place, error)
         except BaseException:
             await self.runners.pop(place).abandon()
             raise
+
+    @contextlib.asynccontextmanager
+    async def _yielding(self) -> AsyncIterator[None]:
+        """What `_locked` may end; what is done about it afterwards it may not."""
+        try:
+            async with asyncio.timeout(None) as self._work:
+                yield
         finally:
             self._work = None
 
@@ -308,6 +344,9 @@ class FoldService(mode.Service):
         name = f"{place.topic}/{place.partition}"
         runner = self.runners.pop(place, None)
         self._full.discard(place)
+        self._looked.clear()
+        if isinstance(error, LogChanged):
+            self._cut.add(place)
         if place in self._consumer.assignment():
             self._consumer.pause(place)
         pause = self._untaken.let_go(place, time.monotonic(), TAKE_AGAIN_SECONDS if isinstance(error, Fenced) else 0.0)
@@ -320,24 +359,30 @@ class FoldService(mode.Service):
         if runner is not None:
             await runner.abandon()
 
-    async def _fence_due(self) -> None:
-        """Ends what owners before have left open of all places that are to be taken."""
+    async def _prepare_due(self) -> None:
+        """Ends what owners before have left open of all places that are to be taken, and sees what their topics are now."""
         due = [(*self._logs[place.topic], place.partition) for place in self._untaken.due(time.monotonic())]
-        await asyncio.gather(*(runners.fence(name, partition) for runners, name, partition in due))
+        unseen = {runners for runners, _, _ in due} - self._looked
+        looks = [runners.prepare_topics() for runners in unseen]
+        await asyncio.gather(*looks, *(runners.fence(name, partition) for runners, name, partition in due))
+        self._looked |= unseen
 
     async def _take(self, place: TopicPartition) -> None:
         """Takes a place and reads on from where its state stands."""
         feed_runners, name = self._logs[place.topic]
         try:
-            async with asyncio.timeout(None) as self._work:
-                await self._fence_due()
-                runner = await feed_runners.take(name, place.partition, self.owner)
+            async with self._yielding():
+                await self._prepare_due()
+                runner = await feed_runners.take(name, place.partition, self.owner, place in self._cut)
+        except Superseded as error:
+            log.error("%s", error)
+            self._untaken.stand(place)
+            return
         except (Fenced, KafkaError, ServerUnavailable, TimeoutError) as error:
             await self._let_go(place, error)
             return
-        finally:
-            self._work = None
         self._untaken.taken(place)
+        self._cut.discard(place)
         if place not in self._consumer.assignment():  # lost again meanwhile; whoever has it fences this runner
             await runner.abandon()
             return
@@ -354,6 +399,7 @@ class FoldService(mode.Service):
         """Notes what is to be taken; the fold task takes it, since no heartbeat is sent while this callback runs."""
         self._turn += 1
         async with self._locked():
+            self._looked.clear()
             given = sorted(places)
             self._untaken.assign(given, time.monotonic())
             self._consumer.pause(*given)
@@ -364,7 +410,8 @@ class FoldService(mode.Service):
         self._turn += 1
         async with self._locked():
             self._untaken.clear()
-            await asyncio.gather(*(runners.forget_fenced() for runners in {runners for runners, _ in self._logs.values()}))
+            self._cut.clear()  # of a log that others fold meanwhile it would be said too late
+            await asyncio.gather(*(runners.forget_fenced() for runners in self._feeds()))
             await self._give_up([place for place in places if place in self.runners])
 
     async def _give_up(self, places: list[TopicPartition]) -> None:

@@ -22,7 +22,7 @@ from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
-from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, model_switches
+from stream_processors.runner.switch_log import Recorded, Superseded, SwitchLog, current_generation, model_switches, superseding
 
 WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
@@ -30,11 +30,15 @@ log = logging.getLogger("streamgauge.runner")
 
 
 class LogBounds(NamedTuple):
-    """First and next offset of a partition, and its topic's id where the broker gives one."""
+    """First and next offset of a partition, and its topic's id where the broker gives one.
+
+    is_cut: its end was seen to be gone, also where it has grown since.
+    """
 
     start: int
     end: int
     topic_id: str | None
+    is_cut: bool = False
 
 
 class PartitionRunner:
@@ -57,6 +61,7 @@ class PartitionRunner:
         self.fold: LogFold = place.new_fold(0)
         self.changed = False  # since the last checkpoint
         self.checkpointed_at = 0.0  # monotonic seconds
+        self.looked_at = 0.0  # of the last `look_after`, too
         self._store = store
         self._publisher = publisher
         self._switches = switches
@@ -67,20 +72,21 @@ class PartitionRunner:
         self._placed = Placed()
         self._published: dict[str, Published] = {}  # by output kind, until the fold has passed it
         self._withhold_to = 0  # older values than this offset's were read already, from a store that has been emptied since
-        self._topic_id: str | None = None
+        self.topic_id: str | None = None  # of the log that is folded
 
     async def take(self, bounds: LogBounds, tail: PlainConsumer) -> int:
         """Becomes the owner, puts back the state, and returns the offset to read from (semantics.md, section 5)."""
         place = self.place
         self.epoch = await self._switches.append(Switch(kind="taken", log=place.topic, partition=place.partition, owner=self._owner))
         recorded = await self._switches.read_to(self.epoch)
+        self._refuse_superseded(recorded)
         taken = await self._store.take(self.epoch)
         generation = current_generation(recorded, place.topic, place.partition)
         checkpoint = await self._restore(taken)
         copy = await self._full_copy(generation.switch, checkpoint, bounds) if self._history and generation else None
         checkpoint = copy or checkpoint
         cause = _why_new_generation(place, self.fold.version, generation, checkpoint, bounds)
-        self._topic_id = bounds.topic_id
+        self.topic_id = bounds.topic_id
         if checkpoint is not None:
             self._publisher.ends |= checkpoint.manifest.output_ends
         if cause:
@@ -101,6 +107,17 @@ class PartitionRunner:
             self._copying = Copying(copies, self.progress.next_offset, self.checkpointed_at)
         return self.progress.next_offset
 
+    def _refuse_superseded(self, recorded: list[Recorded]) -> None:
+        """Before the store is touched: a generation of the old definition would undo what the place was migrated to."""
+        place, mine = self.place, self.place.feed.hash
+        found = superseding(recorded, place.topic, place.partition, mine, self.fold.version, self._switches.began)
+        if found is not None:
+            raise Superseded(
+                f"{place.topic}/{place.partition} is folded with definition {found.definition} (fold {found.fold_version}) since "
+                f"generation {found.generation} ({found.cause}); this worker has {mine} (fold {self.fold.version}). Stop it, and start one "
+                "with the new plant file; started again as it is, it would take the place back"
+            )
+
     async def _restore(self, taken: Taken) -> Checkpoint | None:
         try:
             checkpoint = await self._store.restore(taken)
@@ -117,7 +134,7 @@ class PartitionRunner:
         stored = checkpoint.manifest if checkpoint else None
         if stored and stored.generation == generation.generation and stored.offset >= bounds.start:
             return None
-        if _is_another(generation.topic_id, bounds):
+        if is_another(generation.topic_id, bounds.topic_id):
             return None
         copies = FullCopies(self._history, self.place.feed.name, generation)
         found = await asyncio.to_thread(copies.newest, bounds.start)
@@ -303,6 +320,15 @@ class PartitionRunner:
         await self._serve_everything()
         self._owe_everything()
 
+    async def look_after(self) -> None:
+        """Asks whether the store still has what it was given, of a place for which there is nothing else to ask it."""
+        self.looked_at = time.monotonic()
+        forgot = (await self._store.serve(self.generation, [], [])).forgot
+        if self.place.log == "events":
+            forgot |= (await self._store.serve_directory(self.generation, [])).forgot
+        if forgot:
+            await self._remind()
+
     def _owe_everything(self) -> None:
         """The next checkpoint has all chunks: the store has none that it could keep."""
         self.fold.forget_handed_out()
@@ -327,7 +353,7 @@ class PartitionRunner:
             epoch=self.epoch,
             counters=counters,
             output_ends=self._output_ends(),
-            topic_id=self._topic_id,
+            topic_id=self.topic_id,
             extra={WITHHOLD_TO: self._withhold_to} if self._withheld else {},
         )
         self.checkpointed_at = time.monotonic()
@@ -390,9 +416,9 @@ def _why_new_generation(place: Place, version: int, found: Recorded | None, chec
         return FIRST_START
     switch = found.switch
     stored = checkpoint.manifest.offset if checkpoint and checkpoint.manifest.generation == switch.generation else None
-    if _is_another(switch.topic_id, bounds):
+    if is_another(switch.topic_id, bounds.topic_id):
         return "topic recreated"
-    if stored is not None and stored > bounds.end:
+    if bounds.is_cut or (stored is not None and stored > bounds.end):
         return "log ends before the stored offset"
     if switch.definition != place.feed.hash or switch.fold_version != version:
         return DEFINITION_CHANGED
@@ -404,6 +430,6 @@ def _why_new_generation(place: Place, version: int, found: Recorded | None, chec
     return ""
 
 
-def _is_another(topic_id: str | None, bounds: LogBounds) -> bool:
-    """Whether the topic was created anew since; not known where the broker gives no ids."""
-    return topic_id is not None and bounds.topic_id is not None and topic_id != bounds.topic_id
+def is_another(one: str | None, other: str | None) -> bool:
+    """Whether two ids are of different topics; not known where the broker gives no ids."""
+    return one is not None and other is not None and one != other

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contracts.errors import StreamgaugeError
 from contracts.records import Switch
 from feature_store.checkpoint import Manifest
 from stream_processors.decoding.batches import Fetched
+
+
+class LogChanged(StreamgaugeError):
+    """A log is not the one that was folded so far: its topic was created anew, or its end is gone. The place is to be taken anew."""
 
 
 class Progress:
@@ -32,10 +37,10 @@ class Progress:
         """Notes what was passed.
 
         Raises:
-            ValueError: it does not lie behind what was passed before.
+            LogChanged: it does not lie behind what was passed before: the broker no longer has what was to come next.
         """
         if fetched.start < self.next_offset:
-            raise ValueError(f"offset {fetched.start} read again after {self.next_offset - 1}")
+            raise LogChanged(f"the log goes on at offset {fetched.start} after {self.next_offset - 1} was folded")
         self.read += fetched.batch.n
         self.control += len(fetched.control)
         self.gaps += fetched.gaps + fetched.start - self.next_offset

@@ -49,10 +49,13 @@ class Publisher:
             await self._producer.commit_transaction()  # after an error here nobody knows whether it is: a successor looks
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced("another owner has taken the partition: its transactional producer fenced this one") from error
+        except AssertionError as error:  # aiokafka's, of a producer that an error has ended since
+            raise KafkaError(f"the partition's producer can publish no more: {error}") from error
 
     async def _abort(self) -> None:
         # a fenced or broken producer has nothing left to abort: the next owner's start does it, or the broker at the timeout
-        with contextlib.suppress(KafkaError, TimeoutError):
+        # (it asserts that it has something to abort)
+        with contextlib.suppress(KafkaError, TimeoutError, AssertionError):
             async with asyncio.timeout(ABORT_SECONDS):
                 await self._producer.abort_transaction()
 

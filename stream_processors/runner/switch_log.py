@@ -8,12 +8,16 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from contracts.errors import ServerUnavailable
+from contracts.errors import ServerUnavailable, StreamgaugeError
 from contracts.record_reader import RecordReader
 from contracts.records import Switch
 
 _SWITCHES = RecordReader[Switch](Switch)
 READ_TIMEOUT = 30.0  # seconds; a broker that lost its log's tail would otherwise hold a takeover for ever
+
+
+class Superseded(StreamgaugeError):
+    """Another definition has taken a place over from this worker's while it ran; it must not take it back."""
 
 
 class Recorded(NamedTuple):
@@ -32,7 +36,13 @@ class SwitchLog:
         self._consumer = consumer  # of no group, assigned to partition 0 of this topic alone
         self._records: list[Recorded] = []
         self._next = 0
+        self.began = 0  # offset
         self._reading = asyncio.Lock()
+
+    async def begin(self) -> None:
+        """Notes in `began` where the log stands: what comes behind it is recorded while this worker runs."""
+        place = TopicPartition(self.topic, 0)
+        self.began = int((await self._consumer.end_offsets([place]))[place])
 
     async def append(self, switch: Switch) -> int:
         """Puts a switch down, acknowledged by all replicas, and returns its offset."""
@@ -87,8 +97,27 @@ def valid_switches(records: list[Recorded]) -> list[Recorded]:
 
 def current_generation(records: list[Recorded], log: str, partition: int) -> Recorded | None:
     """The generation that the partition's state is in, or None before its first start."""
-    found = [r for r in records if r.switch.kind == "generation" and (r.switch.log, r.switch.partition) == (log, partition)]
-    return max(found, key=lambda r: r.switch.generation, default=None)
+    return max(_generations(records, log, partition), key=lambda r: r.switch.generation, default=None)
+
+
+def superseding(records: list[Recorded], log: str, partition: int, definition: str, fold_version: int, began: int) -> Switch | None:
+    """The generation of another definition that took a place over from this one at offset `began` or later; None where none did.
+
+    A definition under which the place was never folded is the newer one, and begins a generation of its own.
+    """
+    found = current_generation(records, log, partition)
+    if found is None or found.offset < began or _is_of(found.switch, definition, fold_version):
+        return None
+    own = any(_is_of(r.switch, definition, fold_version) for r in _generations(records, log, partition))
+    return found.switch if own else None
+
+
+def _generations(records: list[Recorded], log: str, partition: int) -> list[Recorded]:
+    return [r for r in records if r.switch.kind == "generation" and (r.switch.log, r.switch.partition) == (log, partition)]
+
+
+def _is_of(generation: Switch, definition: str, fold_version: int) -> bool:
+    return (generation.definition, generation.fold_version) == (definition, fold_version)
 
 
 def model_switches(records: list[Recorded], log: str, partition: int, generation: int) -> list[Switch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from aiokafka import TopicPartition
@@ -29,6 +30,15 @@ class Untaken:
         self._failed[place] = (times + 1, now)
         self._due[place] = now + pause
         return pause
+
+    def stand(self, place: TopicPartition) -> None:
+        """It is not to be taken before it is assigned again."""
+        self._due[place] = math.inf
+
+    @property
+    def standing(self) -> int:
+        """How many are not to be taken."""
+        return sum(due == math.inf for due in self._due.values())
 
     def due(self, now: float) -> list[TopicPartition]:
         """Places to be taken now, in order."""

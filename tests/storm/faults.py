@@ -2,251 +2,50 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.storm.fleet import Process
+from tests.storm import kafka_faults, load_faults, log_faults, network_faults, redis_faults, worker_faults
 from tests.storm.steps import Step
 
 if TYPE_CHECKING:
     from tests.storm.storm import Storm
 
-SESSION_SECONDS = 6.0  # of the workers' group
-REACH_SECONDS = 30.0  # for an armed worker to start and to come to its seam
-MOVE_SECONDS = 12.0  # after which the workers beside it are replaced, where only a rebalance brings it to its seam
-MOVED = ("judged", "learnt", "revoked", "releasing")  # the first two need a place of which there is one
-ZOMBIE_SECONDS = 8.0  # past the session, so that others have taken the partitions, fold, and have put down a checkpoint
-
-
-def kill(storm: Storm, step: Step) -> None:
-    """SIGKILL at a random moment; another worker is started at once."""
-    time.sleep(step.after)
-    _lose(storm, step, 1)
-
-
-def kill_two(storm: Storm, step: Step) -> None:
-    """All workers at once."""
-    time.sleep(step.after)
-    _lose(storm, step, 2)
-
-
-def _lose(storm: Storm, step: Step, count: int) -> None:
-    chosen = random.Random(f"victims {storm.seed} {step.number}").sample(storm.fleet.workers, count)
-    began = time.monotonic()
-    for worker in chosen:
-        storm.fleet.lose(worker)
-    storm.tally.kills += count
-    storm.tally.rebalances += 2
-    for _ in chosen:
-        storm.fleet.start_worker()
-    storm.recovered(began)
-
-
-def kill_at(storm: Storm, step: Step) -> None:
-    """More workers join, two at a time, each of which ends itself at its seam."""
-    for at in range(0, len(step.seams), 2):
-        _kill_at(storm, step, step.seams[at : at + 2])
-
-
-def _kill_at(storm: Storm, step: Step, seams: tuple[tuple[str, int], ...]) -> None:
-    waiting = {name: storm.fleet.start_worker(seam=name, passing=n, seed=f"{storm.seed} {step.number}") for name, n in seams}
-    began = started = time.monotonic()
-    moving = any(name in MOVED for name in waiting)
-    while waiting and time.monotonic() < started + REACH_SECONDS:
-        for name in [name for name, worker in waiting.items() if worker.ended]:
-            began = time.monotonic()
-            storm.tally.struck(name)
-            del waiting[name]
-        if waiting and moving and time.monotonic() > started + MOVE_SECONDS:
-            moving = False
-            _replace_all(storm)
-        storm.fleet.tend()
-        time.sleep(0.05)
-    for name, worker in waiting.items():
-        storm.tally.never(name)
-        began = time.monotonic()
-        worker.kill()
-    storm.tally.kills += len(seams)
-    storm.tally.rebalances += 2 * len(seams)
-    storm.recovered(began)
-
-
-def _replace_all(storm: Storm) -> None:
-    """So the armed ones are the oldest members, which are given the places of which there is one."""
-    for worker in list(storm.fleet.workers):
-        storm.fleet.start_worker()
-        storm.fleet.dismiss(worker)
-        storm.tally.rebalances += 2
-
-
-def join(storm: Storm, step: Step) -> None:
-    """A third worker, which stays until a `leave`, or until there are four."""
-    storm.fleet.start_worker()
-    storm.tally.rebalances += 1
-    time.sleep(step.after + 4.0)
-    if len(storm.fleet.workers) > 3:
-        storm.fleet.dismiss(storm.fleet.workers[0])
-        storm.tally.rebalances += 1
-    storm.recovered(None)
-
-
-def leave(storm: Storm, step: Step) -> None:
-    """A worker is stopped in order; the last but one is followed by another."""
-    time.sleep(step.after)
-    began = time.monotonic()
-    if len(storm.fleet.workers) < 3:
-        storm.fleet.start_worker()
-    code = storm.fleet.dismiss(storm.fleet.workers[0])
-    if code:
-        storm.fleet.ended.append(f"a worker that was asked to stop ended with {code}")
-    storm.tally.rebalances += 2
-    storm.recovered(began)
-
-
-def roll(storm: Storm, step: Step) -> None:
-    """All workers, one after the other."""
-    for worker in list(storm.fleet.workers):
-        storm.fleet.start_worker()
-        time.sleep(step.after)
-        storm.fleet.dismiss(worker)
-        storm.tally.rebalances += 2
-    storm.recovered(None)
-
-
-def zombie(storm: Storm, step: Step) -> None:
-    """A worker is stopped at a random moment past its session, and wakes."""
-    time.sleep(step.after)
-    _asleep(storm, storm.fleet.workers[0], time.monotonic())
-
-
-def zombie_at(storm: Storm, step: Step) -> None:
-    """A worker that stops itself amid a write, and wakes when others have its partitions."""
-    (name, n) = step.seams[0]
-    worker = storm.fleet.start_worker(seam=name, passing=n, stop=True)
-    storm.fleet.workers.append(worker)
-    deadline = time.monotonic() + REACH_SECONDS
-    while not worker.stopped and not worker.ended and time.monotonic() < deadline:
-        storm.fleet.tend()
-        time.sleep(0.02)
-    if worker.stopped:
-        storm.tally.struck(f"stopped {name}")
-    else:
-        storm.tally.never(f"stopped {name}")
-    storm.tally.rebalances += 1
-    _asleep(storm, worker, time.monotonic())
-    if worker in storm.fleet.workers:
-        storm.fleet.dismiss(worker)
-
-
-def _asleep(storm: Storm, worker: Process, began: float) -> None:
-    worker.signal(signal.SIGSTOP)
-    storm.recovered(began)
-    time.sleep(max(0.0, began + SESSION_SECONDS + ZOMBIE_SECONDS - time.monotonic()))
-    worker.signal(signal.SIGCONT)
-    storm.tally.zombies += 1
-    storm.tally.rebalances += 2
-    time.sleep(3.0)
-
-
-def broker_kill(storm: Storm, step: Step) -> None:
-    """SIGKILL to the broker; it comes back on its log."""
-    _restart_broker(storm, step, kill=True)
-
-
-def broker_restart(storm: Storm, step: Step) -> None:
-    """The broker is stopped in order and comes back."""
-    _restart_broker(storm, step, kill=False)
-
-
-def _restart_broker(storm: Storm, step: Step, kill: bool) -> None:
-    time.sleep(step.after)
-    began = time.monotonic()
-    storm.servers.restart_broker(kill)
-    storm.tally.broker_restarts += 1
-    storm.recovered(began)
-
-
-def store_kill(storm: Storm, step: Step) -> None:
-    """SIGKILL to redis-server; it comes back with its append-only file."""
-    _restart_store(storm, step, kill=True)
-
-
-def store_restart(storm: Storm, step: Step) -> None:
-    """redis-server is stopped in order and comes back with its append-only file."""
-    _restart_store(storm, step, kill=False)
-
-
-def _restart_store(storm: Storm, step: Step, kill: bool) -> None:
-    time.sleep(step.after)
-    began = time.monotonic()
-    storm.servers.restart_store(kill)
-    storm.tally.store_restarts += 1
-    storm.recovered(began)
-
-
-def flush(storm: Storm, step: Step) -> None:
-    """The store is emptied while workers run."""
-    time.sleep(step.after)
-    began = time.monotonic()
-    storm.servers.flush()
-    storm.tally.flushes += 1
-    storm.recovered(began)
-
-
-def flush_kill(storm: Storm, step: Step) -> None:
-    """The store is emptied and all workers die, so that nobody is left who could write the state again."""
-    time.sleep(step.after)
-    began = time.monotonic()
-    while storm.fleet.workers:
-        storm.fleet.lose(storm.fleet.workers[0])
-        storm.tally.kills += 1
-    storm.servers.flush()
-    storm.tally.flushes += 1
-    for _ in range(2):
-        storm.fleet.start_worker()
-    storm.tally.rebalances += 2
-    storm.recovered(began)
-
-
-def cut(storm: Storm, step: Step) -> None:
-    """Every connection to the store is cut, five times at random moments."""
-    chance = random.Random(f"cut {storm.seed} {step.number}")
-    began = time.monotonic()
-    for _ in range(5):
-        time.sleep(chance.uniform(0.05, 0.6))
-        storm.servers.cut_connections()
-    storm.recovered(began)
-
-
-def kill_others(storm: Storm, step: Step) -> None:
-    """Archiver and trainer, at random moments."""
-    chance = random.Random(f"others {storm.seed} {step.number}")
-    for command in list(storm.fleet.others):
-        time.sleep(chance.uniform(0.0, 3.0))
-        storm.fleet.others.pop(command).kill()
-        storm.tally.kills += 1
-        storm.fleet.start_other(command)
-    storm.recovered(None)
-
-
 FAULTS: dict[str, Callable[[Storm, Step], None]] = {
-    "kill": kill,
-    "kill-two": kill_two,
-    "kill-at": kill_at,
-    "join": join,
-    "leave": leave,
-    "roll": roll,
-    "zombie": zombie,
-    "zombie-at": zombie_at,
-    "broker-kill": broker_kill,
-    "broker-restart": broker_restart,
-    "store-kill": store_kill,
-    "store-restart": store_restart,
-    "flush": flush,
-    "flush-kill": flush_kill,
-    "cut": cut,
-    "kill-others": kill_others,
+    "kill": worker_faults.kill,
+    "kill-two": worker_faults.kill_two,
+    "kill-again": worker_faults.kill_again,
+    "kill-at": worker_faults.kill_at,
+    "join": worker_faults.join,
+    "leave": worker_faults.leave,
+    "roll": worker_faults.roll,
+    "zombie": worker_faults.zombie,
+    "zombie-at": worker_faults.zombie_at,
+    "kill-others": worker_faults.kill_others,
+    "broker-kill": kafka_faults.broker_kill,
+    "broker-restart": kafka_faults.broker_restart,
+    "one-lost": kafka_faults.one_lost,
+    "leader-moved": kafka_faults.leader_moved,
+    "coordinator-moved": kafka_faults.coordinator_moved,
+    "coordinator-lost": kafka_faults.coordinator_lost,
+    "store-kill": redis_faults.store_kill,
+    "store-restart": redis_faults.store_restart,
+    "store-empty": redis_faults.store_empty,
+    "flush": redis_faults.flush,
+    "flush-kill": redis_faults.flush_kill,
+    "cut": redis_faults.cut,
+    "failover": redis_faults.failover,
+    "failover-kill": redis_faults.failover_kill,
+    "store-full": redis_faults.store_full,
+    "store-busy": redis_faults.store_busy,
+    "script-kill": redis_faults.script_kill,
+    "store-gone": redis_faults.store_gone,
+    "flip-bit": redis_faults.flip_bit,
+    "partitions-added": log_faults.partitions_added,
+    "head-deleted": log_faults.head_deleted,
+    "topic-recreated": log_faults.topic_recreated,
+    "end-cut": log_faults.end_cut,
+    "surge": load_faults.surge,
+    "hot-key": load_faults.hot_key,
+    **{f"{server}-{what}": network_faults.of_link(server, what) for server in network_faults.SERVERS for what in network_faults.TROUBLES},
 }

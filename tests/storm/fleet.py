@@ -14,6 +14,7 @@ from streamgauge.local_stack import Child, free_port
 
 ROOT = Path(__file__).parents[2]
 GRACE_SECONDS = 30.0
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process:
@@ -21,6 +22,7 @@ class Process:
 
     def __init__(self, name: str, arguments: Sequence[str], orders: dict[str, object], servers: Servers, directory: Path) -> None:
         self.name, self.arguments, self.orders = name, arguments, orders
+        self.web_port = int(arguments[arguments.index("--web-port") + 1]) if "--web-port" in arguments else 0
         command = [sys.executable, "-m", "tests.storm.worker_process", json.dumps(orders), *arguments]
         environment = servers.environment | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
         self.child = Child(name, command, directory, GRACE_SECONDS, environment, directory)
@@ -35,6 +37,11 @@ class Process:
         """Whether SIGSTOP holds it."""
         pid = self._pid()
         return pid is not None and Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "T"
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory."""
+        return int(Path(f"/proc/{self._pid()}/statm").read_text().split()[1]) * PAGE_BYTES
 
     def kill(self) -> None:
         """SIGKILL, to the guard: the command dies with it."""
@@ -84,6 +91,10 @@ class Fleet:
         rest = ["--to", str(self._history)] if command == "archive" else []
         self.others[command] = self._start(command, [command, str(self._plant), *rest], {})
         return self.others[command]
+
+    def dismiss_other(self, command: str) -> int:
+        """SIGTERM to the archiver or the trainer, and waits for its end."""
+        return self.others.pop(command).child.stop()
 
     def lose(self, worker: Process) -> None:
         """SIGKILL; the supervisor starts no other in its place."""

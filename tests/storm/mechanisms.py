@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+LUA_LOOPS = 50_000_000  # a second, about
+
 
 def _script_without(text: bytes, other: bytes) -> None:
     """Changes the server's side of the store; it gets a name of its own."""
@@ -17,6 +19,12 @@ def _script_without(text: bytes, other: bytes) -> None:
     assert text in fenced_calls.SCRIPT, text
     fenced_calls.SCRIPT = fenced_calls.SCRIPT.replace(text, other)
     fenced_calls.SCRIPT_NAME = hashlib.sha1(fenced_calls.SCRIPT, usedforsecurity=False).hexdigest()
+
+
+def slow_script(seconds: float) -> None:
+    """The store's script idles before it writes vectors, so that it can be killed."""
+    idles = b"if ARGV[1] == 'serve' then for _ = 1, %d do end end\n" % int(seconds * LUA_LOOPS)
+    _script_without(b"local calls = {}\n", b"local calls = {}\n" + idles)
 
 
 def _no_fence() -> None:

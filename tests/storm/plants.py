@@ -25,6 +25,7 @@ storm = Feed(
     false_alarms_per_week=1000,
     target=Regression("wear"),
     label_delay="1m",
+    archive="raw",
 )
 """
 

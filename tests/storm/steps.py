@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from typing import NamedTuple
 
 from tests.storm.seams import RARE, SEAMS, SLOW, TAKING, TRANSACTIONAL
+from tests.storm.settings import Setting
 
 ZOMBIE_SEAMS = ("before-send", "published", "before-serve", "before-checkpoint", "staged")  # stopped amid a write, woken after its session
 
@@ -20,38 +22,65 @@ class Step(NamedTuple):
 
 
 SEAMS_A_STEP = 4
-OTHERS = (
-    "kill",
-    "kill-two",
-    "kill-two",
-    "join",
-    "leave",
-    "roll",
-    "store-kill",
-    "store-restart",
-    "flush",
-    "flush-kill",
-    "cut",
-    "kill-others",
-)
-APACHE_ONLY = ("zombie", "zombie-at", "broker-kill", "broker-restart")
+WORKERS = ("kill", "kill-two", "kill-two", "kill-again", "kill-again", "kill-again", "join", "leave", "roll", "kill-others")
+STORE = ("store-kill", "store-restart", "flush", "flush-kill", "cut")
+BROKER = ("zombie", "zombie-at", "broker-kill", "broker-restart")
+STATES = ("store-full", "store-busy", "script-kill", "store-gone", "flip-bit")
+LOGS = ("partitions-added", "head-deleted", "topic-recreated", "end-cut")
+LOAD = ("surge", "hot-key")
+LINKS = ("slow", "lost", "half-open", "cut-reply")
+
+OTHERS: dict[str, tuple[str, ...]] = {
+    "apache": (*WORKERS, *STORE, *BROKER, *STATES, *LOGS, *LOAD),
+    "embedded": (*WORKERS, *STORE),
+    "apache-sentinel": ("failover",) * 4
+    + ("failover-kill",) * 2
+    + ("kill", "kill-two", "kill-again", "store-kill", "flush", "cut", "zombie-at"),
+    "apache-cluster": (
+        "store-kill",
+        "store-kill",
+        "store-restart",
+        "store-empty",
+        "flush",
+        "flush-kill",
+        "cut",
+        "kill-two",
+        "kill-again",
+        "roll",
+    ),
+    "apache3": (
+        "one-lost",
+        "one-lost",
+        "broker-restart",
+        "leader-moved",
+        "coordinator-moved",
+        "coordinator-lost",
+        "kill-two",
+        "kill-again",
+        "zombie-at",
+    ),
+    "apache-network": (*(f"{server}-{what}" for server in ("redis", "kafka") for what in LINKS), "kill-two", "kill-again"),
+}
+"""The faults of each setting besides those at seams."""
+AT_SEAMS = ("apache", "embedded")  # settings in which every seam is struck, once a turn
+LAST = ("surge", *LOGS)  # after these a storm begins on new servers: the log is long, or another
 
 
-def deck(seed: int, turn: int, kafka: str) -> list[str]:
-    """Each seam once, some to a step, and every other fault, in an order of this turn's own."""
+def deck(seed: int, turn: int, setting: Setting, only: Collection[str] = ()) -> list[str]:
+    """Each seam once, some to a step, and every other fault, in an order of this turn's own; `only`: of these kinds."""
     chance = random.Random(f"deck {seed} {turn}")
-    seams = [*SEAMS, *(TRANSACTIONAL if kafka == "apache" else ())]
+    seams = [*SEAMS, *(TRANSACTIONAL if setting.transactions else ())] if setting.name in AT_SEAMS else []
     chance.shuffle(seams)
     cards = [" ".join(["kill-at", *seams[at : at + SEAMS_A_STEP]]) for at in range(0, len(seams), SEAMS_A_STEP)]
-    cards += [*OTHERS, *(APACHE_ONLY if kafka == "apache" else ())]
+    cards += OTHERS[setting.name]
     chance.shuffle(cards)
-    return cards
+    return [card for card in cards if not only or card.split()[0] in only]
 
 
-def plan(seed: int, number: int, kafka: str) -> Step:
+def plan(seed: int, number: int, setting: Setting, only: Collection[str] = ()) -> Step:
     """The step of this number: one deck is gone through after another."""
-    size = len(deck(seed, 0, kafka))
-    kind, *names = deck(seed, number // size, kafka)[number % size].split()
+    size = len(deck(seed, 0, setting, only))
+    kind, *names = deck(seed, number // size, setting, only)[number % size].split()
     chance = random.Random(f"step {seed} {number}")
     after = round(chance.uniform(0.5, 4.0), 2)
     if kind == "zombie-at":

@@ -19,8 +19,9 @@ from stream_processors.topics import ensure_topics
 from streamgauge.local_stack import Child
 from tests.storm import faults, oracle
 from tests.storm.fleet import ROOT, Fleet
-from tests.storm.plants import write_plant
+from tests.storm.plants import PARTITIONS, write_plant
 from tests.storm.servers import StormServers
+from tests.storm.settings import Setting
 from tests.storm.steps import Step
 from tests.storm.tally import Tally
 from tests.storm.traffic import Flow
@@ -36,31 +37,40 @@ class Storm:
 
     Args:
         seed: of the traffic.
-        kafka: ``apache`` or ``embedded``.
+        setting: what it runs on.
         say: takes a line for people.
         without: mechanisms turned off in every process.
         others: also run the archiver and the trainer.
     """
 
     def __init__(
-        self, seed: int, kafka: str, say: Callable[[str], None] = print, without: Sequence[str] = (), others: bool = True, name: str = ""
+        self,
+        seed: int,
+        setting: Setting,
+        say: Callable[[str], None] = print,
+        without: Sequence[str] = (),
+        others: bool = True,
+        name: str = "",
     ) -> None:
-        self.seed, self.kafka, self.say = seed, kafka, say
+        self.seed, self.setting, self.say = seed, setting, say
         self.tally = Tally()
         self._without, self._others, self._name = without, others, name or f"storm-{seed}"
         self._stack = ExitStack()
         self._told = 0  # falls
+        self.partitions = PARTITIONS  # of events, now
+        self.gone_events = 0  # that were sent to a log which is no more
+        self.generations: dict[str, int] = {}  # that places must be in, where it is not the first
         self.keep = False  # the directory, after an error
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.directory = Path(tempfile.mkdtemp(prefix="storm-"))
             stack.callback(self._remove)
-            self.servers = stack.enter_context(StormServers(self.kafka))
+            self.servers = stack.enter_context(StormServers(self.setting))
             self.history = self.directory / "history"
             self.plant, self.feed = write_plant(self.directory, self._name)
             ensure_topics(self.feed, self.servers.servers.kafka)
-            self.fleet = Fleet(self.plant, self.servers.servers, self.directory, self.history, self._without)
+            self.fleet = Fleet(self.plant, self.servers.for_fleet, self.directory, self.history, self._without)
             stack.callback(self.fleet.stop)
             for _ in range(WORKERS):
                 self.fleet.start_worker()
@@ -81,18 +91,28 @@ class Storm:
         self._stack.close()
 
     def step(self, step: Step) -> None:
-        """Does a fault amid traffic, waits until all is folded, and judges."""
+        """Does a fault amid traffic, waits until all is folded, and asks what it has cost."""
+        self.do(step)
+        self.ask()
+
+    def do(self, step: Step) -> None:
+        """Does a fault amid traffic, which goes on."""
         began = time.monotonic()
         self.flow.resume()
         time.sleep(BEFORE_SECONDS)
         faults.FAULTS[step.kind](self, step)
-        self.tally.steps += 1
+        self.tally.did(step.kind)
+        self.tally.ended += len(self.fleet.ended)
+        at = " ".join(["", *(f"{name}:{n}" for name, n in step.seams)])
+        self.say(f"{self.setting.name} seed {self.seed} step {step.number}: {step.kind}{at} ({time.monotonic() - began:.0f} s)")
+
+    def ask(self) -> None:
+        """Waits until all is folded, and judges what the steps since the last question have cost."""
+        began = time.monotonic()
         self.settle()
+        settled = time.monotonic()
         verdict = self.judge()
-        self.tally.ended = len(self.fleet.ended)
-        taken = time.monotonic() - began
-        at = " ".join(f"{name}:{n}" for name, n in step.seams)
-        self.say(f"{self.kafka} seed {self.seed} step {step.number}: {step.kind} {at} ({taken:.0f} s): {verdict}")
+        self.say(f"  ({settled - began:.0f} + {time.monotonic() - settled:.0f} s): {verdict}")
 
     def settle(self) -> None:
         """Stops the traffic, and waits until every place has folded all of it and stands still."""
@@ -100,7 +120,7 @@ class Storm:
         last: list[Any] = [None, 0.0]
 
         def still() -> bool:
-            lines, stand = asyncio.run(oracle.progress(self.feed, self.servers.servers))
+            lines, stand = asyncio.run(oracle.progress(self.feed, self.servers.servers, self.partitions))
             if lines or stand != last[0]:
                 last[:] = [stand, time.monotonic()]
             return not lines and time.monotonic() - last[1] > QUIET_SECONDS
@@ -109,9 +129,8 @@ class Storm:
 
     def judge(self) -> str:
         """Verifies, adds to the tally, and says it in words."""
-        transactions = self.kafka == "apache"
-        said = (self.flow.events, self.flow.labels)
-        verdict = oracle.judge(self.feed, self.servers.servers, str(self.history), transactions, said)
+        expected = oracle.Expected(self.flow.events - self.gone_events, self.flow.labels, self.generations)
+        verdict = oracle.judge(self.feed, self.servers.servers, str(self.history), self.setting.transactions, expected)
         falls = self.read_falls()
         self.tally.judged(verdict, len(falls))
         lines = [*verdict.lines[:20], *(json.dumps(fall) for fall in falls[:10])]
@@ -121,14 +140,21 @@ class Storm:
     def served(self) -> dict[int, int]:
         """The newest offset served of each partition; nothing where the store does not answer."""
         try:
-            return asyncio.run(oracle.served(self.feed, self.servers.servers))
+            return asyncio.run(oracle.served(self.feed, self.servers.servers, self.partitions))
         except StreamgaugeError:
-            return dict.fromkeys(range(self.feed.partitions), -1)
+            return dict.fromkeys(range(self.partitions), -1)
 
-    def recovered(self, since: float | None) -> None:
+    def recovered(self, since: float | None, seconds: float = FOLD_SECONDS) -> None:
         """Waits until what stands on the log now is served in every partition; notes the seconds since the blow, if one fell."""
-        due = oracle.ends(self.feed, self.servers.servers)
-        self.wait("values after the fault", lambda: all(self.served()[p] >= end for p, end in due.items()))
+        due: dict[int, int] = {}
+
+        def caught_up() -> bool:
+            if not due:
+                due.update(oracle.ends(self.feed, self.servers.servers, self.partitions))
+            found = self.served()
+            return all(found[p] >= end for p, end in due.items() if end)
+
+        self.wait("values after the fault", caught_up, seconds)
         if since is not None:
             self.tally.recoveries.append(time.monotonic() - since)
 
@@ -153,13 +179,13 @@ class Storm:
 
     def _state(self) -> str:
         try:
-            lines, _ = asyncio.run(oracle.progress(self.feed, self.servers.servers))
+            lines, _ = asyncio.run(oracle.progress(self.feed, self.servers.servers, self.partitions))
         except (StreamgaugeError, StateError) as error:
             return str(error)
         return ", ".join(lines)
 
     def _watch(self) -> Child:
-        command = [sys.executable, "-m", "tests.storm.watcher", str(self.plant), str(self.falls)]
+        command = [sys.executable, "-m", "tests.storm.watcher", str(self.plant), str(self.falls), self.setting.redis]
         environment = self.servers.servers.environment | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
         return Child("watcher", command, self.directory, 5.0, environment, self.directory)
 

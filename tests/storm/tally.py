@@ -30,6 +30,7 @@ class Tally:
     failed: list[int] = field(default_factory=list)  # numbers of steps
     seams: dict[str, int] = field(default_factory=dict)  # blows at each
     missed: dict[str, int] = field(default_factory=dict)  # steps whose seam was never passed
+    faults: dict[str, int] = field(default_factory=dict)  # steps of each kind
 
     def judged(self, verdict: Verdict, falls: int) -> None:
         """After a step: what verify finds is about the whole log, so the worst of all steps counts; falls add up."""
@@ -37,6 +38,11 @@ class Tally:
         self.doubled = max(self.doubled, verdict.doubled)
         self.changed = max(self.changed, verdict.changed)
         self.backwards += falls
+
+    def did(self, fault: str) -> None:
+        """A step was done."""
+        self.steps += 1
+        self.faults[fault] = self.faults.get(fault, 0) + 1
 
     def struck(self, seam: str) -> None:
         """A blow at a seam."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.storm.settings import SETTINGS
 from tests.storm.steps import Step
 from tests.storm.storm import Storm
 from tests.storm.tally import Tally
@@ -37,7 +38,7 @@ CASES = {
 
 def storm(kafka: str, steps: list[Step], without: tuple[str, ...]) -> Tally:
     """What the steps cost, up to the first that costs anything."""
-    with Storm(SEED, kafka, without=without, others=False) as running:
+    with Storm(SEED, SETTINGS[kafka], without=without, others=False) as running:
         for step in steps:
             running.step(step)
             if not running.tally.clean:

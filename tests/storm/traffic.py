@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from contracts.definition import Feed
@@ -34,11 +36,12 @@ class Traffic:
 
     def __init__(self, seed: int | str) -> None:
         self._chance = random.Random(f"traffic {seed}")
+        self._hot_chance = random.Random(f"hot {seed}")
         self._n = 0
         self._truths: list[list[tuple[bytes, bytes]]] = []
 
-    def tick(self) -> Tick:
-        """The next readings, and labels of earlier ones."""
+    def tick(self, hot: bool = False) -> Tick:
+        """The next readings, and labels of earlier ones; `hot`: as many again of one device."""
         chance, keys, events, truths = self._chance, [], [], []
         for device in DEVICES:
             time_ms = START + self._n * CADENCE + chance.randrange(1000)
@@ -57,10 +60,20 @@ class Traffic:
             if chance.random() < 0.5:
                 wear = 3.0 * (heat - 60.0) - 2.0 * (load - 20.0) + chance.gauss(0, 0.1)
                 truths.append((device.encode(), json.dumps({"entity": device, "event_time": time_ms, "value": round(wear, 4)}).encode()))
+        if hot:
+            for at in range(len(DEVICES)):
+                keys.append(DEVICES[0].encode())
+                events.append(self._hot_reading(at * CADENCE // len(DEVICES)))
         self._n += 1
         self._truths.append(truths)
         due = self._truths.pop(0) if len(self._truths) > DELAY else []
         return Tick(keys, events, [key for key, _ in due], [value for _, value in due])
+
+    def _hot_reading(self, within_ms: int) -> bytes:
+        """Of a chance of its own: all else that is said stays the same."""
+        heat, load = (round(mean + self._hot_chance.gauss(0, 1), 3) for mean in (60.0, 20.0))
+        at = START + self._n * CADENCE + within_ms
+        return json.dumps({"device": DEVICES[0], "at": at, "heat": heat, "load": load, "pieces": self._n % 97, "mode": "run"}).encode()
 
 
 class Flow:
@@ -68,7 +81,8 @@ class Flow:
 
     def __init__(self, feed: Feed, kafka: KafkaSettings, seed: int | str) -> None:
         self._feed, self._traffic = feed, Traffic(seed)
-        self._sender = Sender(kafka)
+        self._kafka, self._sender = kafka, Sender(kafka)
+        self._times, self._hot = 1.0, False
         self._on, self._idle, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._idle.set()
         self.error: BaseException | None = None
@@ -87,6 +101,33 @@ class Flow:
         assert self._idle.wait(180.0), "the broker did not take what the storm had sent within 180 s"
         if self.error is not None:
             raise self.error
+
+    def reconnect(self) -> None:
+        """Sends through a new client, which sees topics as they are now."""
+        was_on = self._on.is_set()
+        self.pause()
+        self._sender.close(discard=True)
+        self._sender = Sender(self._kafka)
+        if was_on:
+            self.resume()
+
+    @contextlib.contextmanager
+    def times(self, factor: float) -> Iterator[None]:
+        """So many times the rate."""
+        self._times = factor
+        try:
+            yield
+        finally:
+            self._times = 1.0
+
+    @contextlib.contextmanager
+    def hot(self) -> Iterator[None]:
+        """One device sends as much as all together."""
+        self._hot = True
+        try:
+            yield
+        finally:
+            self._hot = False
 
     def stop(self) -> None:
         """Ends the thread."""
@@ -111,8 +152,8 @@ class Flow:
 
     def _send(self) -> None:
         began = time.monotonic()
-        tick = self._traffic.tick()
+        tick = self._traffic.tick(self._hot)
         self._sender.send(topic_name(self._feed, "events"), tick.keys, tick.events)
         self._sender.send(topic_name(self._feed, "labels"), tick.label_keys, tick.labels)
         self.events, self.labels = self.events + len(tick.keys), self.labels + len(tick.labels)
-        time.sleep(max(0.0, began + TICK_SECONDS - time.monotonic()))
+        time.sleep(max(0.0, began + TICK_SECONDS / self._times - time.monotonic()))

@@ -1,6 +1,10 @@
 """A reader that polls all through the storm and puts down whatever it sees fall.
 
-``python -m tests.storm.watcher PLANT FILE`` runs until SIGTERM; a line of JSON in FILE for each fall, the last line sums up.
+``python -m tests.storm.watcher PLANT FILE REDIS`` runs until SIGTERM; a line of JSON in FILE for each fall, the last line sums up.
+
+Beside the keys of each place stands a mark of the watcher's own, which rises at each look. Where it is lower than it was left, or gone,
+the store has forgotten what was written since. What may begin anew then: manifests, since a place whose owner died is folded again; and
+behind a primary that lacks its last seconds, served values, until their owner writes them anew.
 """
 
 from __future__ import annotations
@@ -14,8 +18,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-import redis
-
 from contracts.definition import Feed
 from contracts.errors import StateError, StreamgaugeError
 from contracts.plant import load_plant
@@ -23,14 +25,20 @@ from contracts.settings import Servers
 from feature_store.checkpoint import Manifest, decode_manifest, join_chunks
 from feature_store.partition_reader import TRIES
 from feature_store.readers import FeatureReader
+from feature_store.redis_addresses import CLIENT_ERRORS, make_client
 from feature_store.redis_layout import partition_keys
 from stream_processors.joiner.joiner_fold import labels_place
 from tests.storm.plants import DEVICES
 
-PAUSE_SECONDS = 0.02
-MARK = b"storm:mark"  # what the watcher itself wrote last: lower or gone, the store has forgotten
+PAUSE_SECONDS = 0.03
+MORE_PARTITIONS = 2  # than the definition says may come to be watched
 RISING = ("read", "folded", "duplicate", "late", "dead_lettered")
 RISING_LABELS = ("read", "duplicate", "joined", "correction", "too_late", "unmatched")  # their `folded` counts those that wait, too
+LOOK = """
+local mark = redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1])
+return { mark, redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3]) }
+"""  # mark, manifest, and the manifest that the storm damaged, at one moment
 
 
 class Seen:
@@ -58,38 +66,68 @@ def store_names(feed: Feed) -> list[str]:
     return [*map(str, range(feed.partitions)), "evidence", "examples", *labels]
 
 
-class Watcher:
-    """Polls manifests with their counters, every device's features, and one whole checkpoint a time."""
+def mark_key(feed: Feed, place: str) -> bytes:
+    """In the slot of the place's own keys."""
+    return b"storm:{%s:%s}:mark" % (feed.name.encode(), place.encode())
 
-    def __init__(self, feed: Feed, client: redis.Redis) -> None:
+
+def damaged_key(feed: Feed, place: str) -> bytes:
+    """Where the storm puts down the manifest whose chunks it damaged."""
+    return b"storm:{%s:%s}:damaged" % (feed.name.encode(), place.encode())
+
+
+class Watcher:
+    """Polls manifests with their counters, every device's features, and one whole checkpoint a time.
+
+    Args:
+        may_lag: a replica may take the primary's place without the last seconds.
+    """
+
+    def __init__(self, feed: Feed, client: Any, may_lag: bool = False) -> None:
         self.seen = Seen()
         self.polls = self.forgot = 0
-        self._client = client
+        self._client, self._may_lag = client, may_lag
         self._reader = FeatureReader(client, feed)
-        self._places = store_names(feed)
-        self._keys = [partition_keys(feed.name, place).manifest for place in self._places]
-        self._mark = 0
+        added = range(feed.partitions, feed.partitions + MORE_PARTITIONS)
+        self._places = [*store_names(feed), *map(str, added), *map(labels_place, added)]
+        self._marks = dict.fromkeys(self._places, 0)  # as they were left
         self._feed = feed
         self._broken: dict[str, str] = {}  # checkpoints that could not be used, each told once
+        self._damaged: dict[str, bytes] = {}  # manifests, by the storm itself
 
     def poll(self) -> None:
         """One look."""
-        with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.get(MARK).mget(self._keys).set(MARK, self._mark + 1)
-            mark, stored, _ = pipeline.execute()
-        if self._mark and int(mark or 0) < self._mark:
-            self.forgot += 1
-            self.seen.forget("manifest")
-        self._mark += 1
-        for place, manifest in zip(self._places, stored, strict=True):
-            if manifest is not None:
-                self._note_manifest(place, manifest)
+        self._look()
         table = self._reader.read(DEVICES)
+        self._look()  # what was read stood there before the mark that is set now
         for device, generation, offset, partition in zip(DEVICES, table.generation, table.offset, table.partition, strict=True):
             if offset >= 0:
-                self.seen.note(f"entity {device} of {partition}", (int(generation), int(offset)))
+                self.seen.note(f"entity of {partition}: {device}", (int(generation), int(offset)))
         self._look_at_checkpoint(self._places[self.polls % len(self._places)])
         self.polls += 1
+
+    def _look(self) -> None:
+        """At marks and manifests."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for place in self._places:
+                keys = (mark_key(self._feed, place), partition_keys(self._feed.name, place).manifest, damaged_key(self._feed, place))
+                pipeline.eval(LOOK, len(keys), *keys, self._marks[place] + 1)
+            found = pipeline.execute()
+        for place, (mark, manifest, damaged) in zip(self._places, found, strict=True):
+            if self._marks[place] and int(mark or 0) < self._marks[place]:
+                self._store_forgot(place, mark is not None)
+            self._marks[place] += 1
+            if damaged and damaged != self._damaged.get(place):
+                self._damaged[place] = damaged
+                self.seen.forget(f"manifest {place}:")
+            if manifest is not None:
+                self._note_manifest(place, manifest)
+
+    def _store_forgot(self, place: str, only_lags: bool) -> None:
+        self.forgot += 1
+        self.seen.forget(f"manifest {place}:")
+        if only_lags and self._may_lag:
+            self.seen.forget(f"entity of {place}:")
 
     def _look_at_checkpoint(self, place: str) -> None:
         """Whoever took the place now would have to find it whole."""
@@ -97,7 +135,7 @@ class Watcher:
         why = ""
         for _ in range(TRIES):
             stored = self._client.get(keys.manifest)
-            if stored is None:
+            if stored is None or stored == self._damaged.get(place):
                 return
             try:
                 manifest = decode_manifest(stored)
@@ -117,27 +155,31 @@ class Watcher:
         except StateError as error:
             self.seen.falls.append({"what": f"manifest {place}", "why": str(error)})
             return
-        self.seen.note(f"manifest {place}", (manifest.generation, manifest.offset))
+        self.seen.note(f"manifest {place}:", (manifest.generation, manifest.offset))
         counters: Mapping[str, int] = manifest.counters
         for name in RISING_LABELS if place.startswith("labels") else RISING:
             if name in counters:
-                self.seen.note(f"manifest {place} counter {name}", (manifest.generation, counters[name]))
+                self.seen.note(f"manifest {place}: counter {name}", (manifest.generation, counters[name]))
 
 
-def watch(feed: Feed, url: str, out: TextIO, ended: threading.Event) -> None:
+def watch(feed: Feed, url: str, may_lag: bool, out: TextIO, ended: threading.Event) -> None:
     """Polls until told to end; a store that does not answer is asked again."""
-    client = redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
-    watcher, outages, told = Watcher(feed, client), 0, 0
+    watcher: Watcher | None = None
+    outages, told = 0, 0
     while not ended.wait(PAUSE_SECONDS):
         try:
+            watcher = watcher or Watcher(feed, make_client(url, socket_timeout=2.0, socket_connect_timeout=2.0), may_lag)
             watcher.poll()
-        except (redis.RedisError, OSError, StreamgaugeError):
+        except (StreamgaugeError, *CLIENT_ERRORS):
             outages += 1
+        if watcher is None:
+            continue
         for fall in watcher.seen.falls[told:]:
             out.write(json.dumps(fall) + "\n")
             out.flush()
         told = len(watcher.seen.falls)
-    out.write(json.dumps({"polls": watcher.polls, "outages": outages, "forgot": watcher.forgot}) + "\n")
+    sums = {"polls": watcher.polls, "forgot": watcher.forgot} if watcher else {"polls": 0, "forgot": 0}
+    out.write(json.dumps(sums | {"outages": outages}) + "\n")
 
 
 if __name__ == "__main__":
@@ -145,4 +187,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     [watched] = load_plant(Path(sys.argv[1]))
     with Path(sys.argv[2]).open("a") as told_to:
-        watch(watched, Servers.resolve().redis, told_to, stop)
+        watch(watched, Servers.resolve().redis, sys.argv[3] == "sentinel", told_to, stop)

@@ -10,7 +10,7 @@ import signal
 import sys
 
 from streamgauge.command_line import main
-from tests.storm.mechanisms import turn_off
+from tests.storm.mechanisms import slow_script, turn_off
 from tests.storm.seams import arm
 
 
@@ -18,6 +18,8 @@ def prepared(orders: dict[str, object]) -> None:
     """Wraps what the orders name."""
     for name in orders.get("without", []):  # type: ignore[attr-defined]
         turn_off(name)
+    if seconds := orders.get("slow_script"):
+        slow_script(float(str(seconds)))
     if seam := orders.get("seam"):
         number = signal.SIGSTOP if orders.get("stop") else signal.SIGKILL
         arm(str(seam), int(str(orders["passing"])), number, str(orders.get("seed", "")))

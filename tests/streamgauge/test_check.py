@@ -50,6 +50,21 @@ def test_the_definition_of_the_readme_is_understood(tmp_path):
     assert all(row["log10_threshold"] > 0 for row in found["budget"].values())
 
 
+def test_no_more_entities_are_held_than_the_cap_lets_in(tmp_path):
+    """A worker's memory and the checkpoints end at the cap; vectors of the evicted stay in Redis for their time."""
+
+    def sizes(entities: int) -> dict[str, int]:
+        found = command(["check", plant(tmp_path, capped), "--json", "--entities", str(entities)]).out
+        return json.loads(found)["feeds"]["pumps"]["bytes"]
+
+    capped = ISSUE.replace("windows=", "max_entities=500,\n    partitions=4,\n    windows=")
+    few, full, many = sizes(1_000), sizes(2_000), sizes(200_000)
+    for what in ("worker_state", "worker_resident", "redis_checkpoint"):
+        assert few[what] < full[what] == many[what], what
+    assert full["worker_resident"] > full["worker_state"]
+    assert many["redis_vectors"] == 100 * full["redis_vectors"]
+
+
 def test_a_target_shows_what_joining_holds(tmp_path):
     """Bounds of the joiner's memory appear with a target, grow with the partitions, and do not depend on the rate."""
 

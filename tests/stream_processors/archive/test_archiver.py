@@ -18,14 +18,23 @@ from contracts.topics import topic_name
 from feature_store import history_files
 from feature_store.history import read_history
 from feature_store.history_files import HistoryFiles
+from producers.sender import Sender
 from stream_processors.archive import archived_log, consumers, raw_cuts, score_cuts
+from stream_processors.archive import archiver as archiver_module
+from stream_processors.archive.archived_log import ArchivedLog
 from stream_processors.archive.archiver import Archiver
 from stream_processors.archive.log_tail import read_tail
+from stream_processors.log_ends import end_offsets
 from stream_processors.log_fold import OutRecord
 from stream_processors.runner.clients import plain_producer
 from stream_processors.runner.publisher import Publisher
+from stream_processors.topics import describe_topics
 from tests.stream_processors.archive.headless import delete_head
+from tests.stream_processors.runner.places import send
+from tests.stream_processors.runner.test_fold_service import eventually
+from tests.stream_processors.runner.test_other_logs import grow
 from tests.stream_processors.scores_log import begin_generation, events, fold_scores, make_feed, publish
+from tests.stream_processors.stream_fold.streams import Log
 
 
 def archive(feed: Feed, kafka: KafkaSettings, to: Path, portion: int = 5_000, kinds: tuple[str, ...] | None = ("scores",)) -> int:
@@ -219,3 +228,30 @@ def publish_here(feed: Feed, kafka: KafkaSettings, records: list[OutRecord], kin
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, run()).result()
+
+
+@pytest.mark.kafka
+def test_added_partitions_are_archived_without_a_restart(kafka_stack: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archiver at work sees that a log has one partition more, and what stands on it is in a file when it ends."""
+    monkeypatch.setattr(archiver_module, "TOPICS_SECONDS", 0.2)
+    feed = replace(make_feed("archive-grown"), partitions=1)
+    topic = topic_name(feed, "events")
+    send(kafka_stack, feed, Log([0], [b"a"], [b"{}"], 0))
+
+    async def scenario() -> None:
+        archiver = Archiver([feed], kafka_stack.kafka, str(tmp_path), ["events"])
+        running = asyncio.create_task(archiver.run())
+        await eventually(lambda: archiver._raw is not None and list(archiver._raw._next.values()) == [1])
+        await asyncio.to_thread(grow, kafka_stack, topic)
+        with Sender(kafka_stack.kafka) as sender:
+            keys = [b"%d" % n for n in range(20)]
+            await asyncio.to_thread(sender.send, topic, keys, [b"{}"] * len(keys))
+        await eventually(lambda: archiver._raw is not None and sum(archiver._raw._next.values()) == 21)
+        archiver.stop()
+        await running
+
+    asyncio.run(scenario())
+    topic_id = describe_topics([topic], kafka_stack.kafka)[topic].topic_id
+    ends = [ArchivedLog(HistoryFiles(str(tmp_path)), feed, "events", topic_id, partition).end(0) for partition in (0, 1)]
+    assert ends == [end for _, end in sorted(end_offsets([(topic, 0), (topic, 1)], kafka_stack.kafka).items())]
+    assert min(ends) > 0

@@ -107,8 +107,8 @@ async def shell(servers: Servers, feed: Feed, history: str | None = None) -> Asy
     await consumer.start()
     await source.start()
     transactions = await has_transactions(servers.kafka)
-    ids = {s.name: s.topic_id for s in found.topics.values()}
-    runners = FeedRunners(feed, servers.kafka, redis, producer, transactions, ids, history)
+    topics = {topic.name: topic for topic in found.topics.values()}
+    runners = FeedRunners(feed, servers.kafka, redis, producer, transactions, topics, history)
     await runners.start()
     try:
         yield Shell(feed, servers, runners, consumer, source, redis, producer, transactions)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
@@ -16,6 +19,7 @@ from contracts.errors import Fenced, ServerUnavailable
 from contracts.settings import Servers
 from contracts.topics import events_topic
 from feature_store.partition_store import PartitionStore, Taken
+from stream_processors.migration.migration import Migration
 from stream_processors.runner import fold_service
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
@@ -125,8 +129,10 @@ def test_a_place_lost_to_a_worker_that_is_gone_is_taken_back(stack: Servers, mon
                 with contextlib.suppress(Fenced):  # it may be taken back from the zombie before it has restored anything
                     await (await worker.take(owner="zombie")).abandon()
                 await asyncio.to_thread(send, stack, feed, part(600, len(LOG.values)))
+                await eventually(
+                    lambda: place in service.runners and service.runners[place].epoch > before
+                )  # until then it is the lost one
                 await eventually(lambda: place in service.runners and service.runners[place].progress.read == len(LOG.values))
-                assert service.runners[place].epoch > before
             await assert_whole(worker)
 
     asyncio.run(scenario())
@@ -155,5 +161,40 @@ def test_a_worker_outlives_being_overtaken_while_it_takes_a_place(stack: Servers
                 assert others
                 assert not service._crashed.is_set()
             await assert_whole(worker)
+
+    asyncio.run(scenario())
+
+
+def test_a_place_that_was_migrated_is_not_taken_back(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    """A worker of the old definition that runs on, idle or with events to fold, leaves the place to the new one and says so."""
+    monkeypatch.setattr(fold_service, "TAKE_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(fold_service, "LOOK_SECONDS", 0.2)
+    caplog.set_level(logging.ERROR)
+    old = fresh_feed("superseded")
+    new = replace(old, windows=["1m", "5m", "2h"])
+    send(servers, old, part(0, 600))
+    place = TopicPartition(events_topic(old), 0)
+
+    async def scenario() -> None:
+        async with shell(servers, old) as before, running(servers, old) as service:
+            await eventually(lambda: place in service.runners and service.runners[place].progress.read == 600)
+            await eventually(lambda: not service.runners[place].changed)
+            await Migration(old, new, servers.kafka, before.redis, str(tmp_path), lambda *_: None).run(cut_over=True)
+            await eventually(lambda: service._untaken.standing == 1)
+            assert "another definition has taken over" in service.waits_for
+            assert f"is folded with definition {new.hash}" in caplog.text
+            await asyncio.to_thread(send, servers, old, part(600, len(LOG.values)))
+            await service.assigned(list(service._consumer.assignment()))  # as a rebalance does that leaves it here
+            await eventually(lambda: service._untaken.standing == 1)
+            async with shell(servers, new) as after:
+                successor = await after.take()
+                assert (successor.generation, successor.progress.next_offset) == (2, 600)
+                await after.fold(successor)
+                await successor.release()
+                assert [g.definition for g in await after.generations()] == [old.hash, new.hash]
+            assert not service.crashed
+        async with running(servers, old) as again:  # whoever starts the old definition anew means it
+            await eventually(lambda: place in again.runners)
+            assert again.runners[place].generation == 3
 
     asyncio.run(scenario())

@@ -11,16 +11,19 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from contracts.records import Switch
 from contracts.settings import Servers
 from contracts.topics import events_topic, topic_name
 from feature_store.partition_reader import PartitionReader
 from feature_store.redis_layout import partition_keys
+from stream_processors.runner import fold_service
 from stream_processors.runner.clients import SESSION_MS
 from stream_processors.runner.fold_service import FoldService
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.untaken import FORGIVEN_SECONDS, PAUSES, Untaken
+from stream_processors.waiting import wait_for_redis
 from streamgauge.local_stack import free_port
 from streamgauge.local_stack.store import store_command
 from tests.stream_processors.runner.places import fresh_feed, send, shell
@@ -28,6 +31,12 @@ from tests.stream_processors.runner.test_fold_service import LOG, assert_whole, 
 
 pytestmark = pytest.mark.integration
 ALL = len(LOG.values)
+
+
+@pytest.fixture(autouse=True)
+def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that looks after a quiet place would be held there, and not amid the work that these tests want under way."""
+    monkeypatch.setattr(fold_service, "LOOK_SECONDS", 3_600.0)
 
 
 class Store:
@@ -39,6 +48,7 @@ class Store:
 
     def start(self) -> None:
         self._process = subprocess.Popen(store_command(self.port), stdout=subprocess.DEVNULL)
+        wait_for_redis(f"redis://127.0.0.1:{self.port}")
 
     def kill(self) -> None:
         self._process.kill()
@@ -74,7 +84,8 @@ async def worker(servers: Servers, feed) -> AsyncIterator[tuple[FoldService, Top
     try:
         await eventually(lambda: place in service.runners and service.ready)
         runner = service.runners[place]
-        await eventually(lambda: runner.progress.read == 600 and not runner.changed)
+        # all places: a checkpoint under way of another would be held in the place of the work that a test wants held
+        await eventually(lambda: runner.progress.read == 600 and not any(each.changed for each in service.runners.values()))
         yield service, place
     finally:
         await service.stop()
@@ -156,6 +167,40 @@ def test_a_rebalance_is_not_held_up_by_a_redis_that_is_gone(servers: Servers, st
             store.go_on()
             await eventually(lambda: place in service.runners and service.runners[place].progress.read == ALL)
             await eventually(lambda: service.ready)
+        async with shell(servers, feed) as after:
+            await assert_whole(after)
+
+    asyncio.run(scenario())
+
+
+def test_a_rebalance_finds_a_place_that_is_being_let_go(servers: Servers) -> None:
+    """What comes while a place is let go after an error has nothing left to hurry, and waits for it; the worker lives on."""
+    feed = fresh_feed("letting-go")
+
+    async def scenario() -> None:
+        async with worker(servers, feed) as (service, place):
+            runner, letting_go, may_end = service.runners[place], asyncio.Event(), asyncio.Event()
+            abandon = runner.abandon
+
+            async def slowly() -> None:
+                letting_go.set()
+                await may_end.wait()
+                await abandon()
+
+            async def refused(records: object) -> None:
+                raise KafkaError
+
+            runner._publisher.publish, runner.abandon = refused, slowly  # type: ignore[method-assign]
+            service.kafka.failed("gone")  # so nobody waits for what can be let go
+            await asyncio.to_thread(send, servers, feed, part(600, ALL))
+            await letting_go.wait()
+            revoking = asyncio.create_task(service.revoked([place]))
+            await asyncio.sleep(0.2)
+            may_end.set()
+            await revoking
+            await service.assigned(list(service._consumer.assignment()))
+            await eventually(lambda: place in service.runners and service.runners[place].progress.read == ALL)
+            assert not service.crashed
         async with shell(servers, feed) as after:
             await assert_whole(after)
 

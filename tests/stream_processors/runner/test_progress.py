@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_processors.decoding.batches import Fetched, plain_fetched, raw_batch
-from stream_processors.runner.progress import Progress
+from stream_processors.runner.progress import LogChanged, Progress
 
 NO_CONTROL = np.zeros(0, np.int64)
 NONE = {"folded": 0, "duplicate": 0, "late": 0, "dead_lettered": 0}
@@ -56,5 +56,5 @@ def test_it_goes_on_from_a_checkpoint():
 @pytest.mark.parametrize("offset", [0, 99])
 def test_an_offset_read_before_is_refused(offset):
     """Folding a record twice would count it twice: a batch that lies behind is an error, not a repeat."""
-    with pytest.raises(ValueError, match=f"offset {offset} read again"):
+    with pytest.raises(LogChanged, match=f"goes on at offset {offset} after 99 was folded"):
         Progress(0, 100).advance(plain_fetched(batch(offset)))

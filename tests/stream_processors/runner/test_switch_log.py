@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 
 from contracts.records import Switch
 from contracts.settings import Servers
 from contracts.topics import topic_name
-from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, decoded_switch, valid_switches
+from stream_processors.runner.switch_log import Recorded, SwitchLog, current_generation, decoded_switch, superseding, valid_switches
 from tests.stream_processors.runner.places import fresh_feed, shell
 
 
@@ -17,8 +18,8 @@ def taken(log: str = "a", partition: int = 0) -> Switch:
     return Switch(kind="taken", log=log, partition=partition)
 
 
-def generation(number: int, epoch: int, log: str = "a", partition: int = 0) -> Switch:
-    return Switch(kind="generation", log=log, partition=partition, generation=number, epoch=epoch)
+def generation(number: int, epoch: int, log: str = "a", partition: int = 0, definition: str = "old") -> Switch:
+    return Switch(kind="generation", log=log, partition=partition, generation=number, epoch=epoch, definition=definition, fold_version=1)
 
 
 def recorded(*switches: Switch) -> list[Recorded]:
@@ -45,6 +46,24 @@ def test_the_generation_is_the_newest_valid_one():
     """A zombie's generation does not count, whatever its number."""
     log = recorded(taken(), generation(1, 0), taken(), generation(2, 2), generation(9, 0))
     assert current_generation(valid_switches(log), "a", 0).switch.generation == 2
+
+
+@pytest.mark.parametrize(
+    ("definition", "version", "began", "refused"),
+    [
+        ("old", 1, 2, True),  # ran when the new one came
+        ("old", 1, 4, False),  # started since: goes back on purpose
+        ("new", 1, 2, False),  # has the place
+        ("newer", 1, 2, False),  # never had it: comes after the new one
+        ("new", 2, 2, False),  # likewise
+    ],
+)
+def test_the_definition_that_was_started_last_has_the_place(definition: str, version: int, began: int, refused: bool):
+    """A worker does not take back what another definition has taken over since it began, whoever fenced it; otherwise it may."""
+    log = recorded(taken(), generation(1, 0), taken(), generation(2, 2, definition="new"), taken(), taken(partition=1))
+    found = superseding(log, "a", 0, definition, version, began)
+    assert (found is not None) == refused
+    assert superseding(log, "a", 1, definition, version, began) is None, "nobody has it yet"
 
 
 def test_a_record_that_is_no_switch_is_passed_over():

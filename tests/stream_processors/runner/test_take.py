@@ -290,9 +290,9 @@ def test_a_store_that_forgot_while_nobody_ran_is_filled_from_the_log(servers: Se
         asyncio.run(scenario(own))
 
 
-def bounds_of(start: int, end: int, topic_id: str | None):
-    async def bounds(place, is_cut=False) -> LogBounds:
-        return LogBounds(start, end, topic_id)
+def bounds_of(start: int, end: int, topic_id: str | None, is_cut: bool = False):
+    async def bounds(place, _) -> LogBounds:
+        return LogBounds(start, end, topic_id, is_cut)
 
     return bounds
 
