@@ -56,7 +56,7 @@ class Learner:
         generation: of the examples' log; stands in the ids of what comes out.
     """
 
-    version = 2  # of the fold: outputs of two versions may differ
+    version = 3  # of the fold: outputs of two versions may differ
 
     def __init__(self, feed: Feed, generation: int) -> None:
         self.feed, self.generation = feed, generation

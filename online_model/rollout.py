@@ -29,7 +29,11 @@ Told = Literal["shadow", "canary", "split", "champion", "rejected", "rolled_back
 CANARY_SHARE = 0.1  # of entities: enough to be noticed by people, few enough to be no incident
 CANARY_LABELS = 500  # pairs for which a canary must hold its ground; what breaks only in service shows by then
 PATIENCE = 5_000  # labels for which a trial goes on though a newer version waits: with none, a feed that drifts every few hours tries
-# one version after the other and shows nothing of any; with many, a version that is no good keeps a good one waiting
+# one version after the other and shows nothing of any
+PROMISING = (
+    0.9  # of the champion's mean loss, or less: a trial that is not so far ahead is not decided within PATIENCE either (benchmarks.gate),
+)
+# and makes way for a newer version after CANARY_LABELS; else what was trained before a change keeps waiting what was trained for it
 MOST_LABELS = 100_000  # of a trial: who has not shown an advantage by then has none that matters, and another may have
 KNOWN_TOLD = 8  # in the answer to a name that is none; more would bury the sentence
 MAX_KNOWN = 256  # versions that a person can name; older ones are forgotten
@@ -93,10 +97,16 @@ class RolloutState:
 
     def _out_of_patience(self) -> list[Change]:
         """Ends a trial in the shadow that has had its time, where a newer version waits."""
-        if self.stage != "shadow" or self._waiting is None or self.labels < PATIENCE:
+        if self.stage != "shadow" or self._waiting is None or self.labels < (PATIENCE if self._is_promising() else CANARY_LABELS):
             return []
         why = f"{self._waiting} is newer, and nothing was shown in {self.labels} labels"
         return self._end(Change("rejected", self.challenger or "", why))
+
+    def _is_promising(self) -> bool:
+        if self.champion is None:
+            return True  # against the baselines alone: any model is more than none
+        so_far = paired_test.compare(self._tests["champion"])
+        return so_far.challenger_loss <= PROMISING * so_far.champion_loss
 
     def _is_free(self) -> bool:
         return self.stage == "idle" or (self.stage == "watch" and self.pairs >= CANARY_LABELS)

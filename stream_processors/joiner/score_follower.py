@@ -24,7 +24,7 @@ from stream_processors.runner.clients import free_consumer, stopped
 from stream_processors.topics import describe_topics
 from stream_processors.verification.log_reader import read_portions, read_switches
 
-PORTION = 2_000  # records of one round, some milliseconds: the folds of the same process wait for it
+PORTION = 250  # records of one round, 5 ms: with 2,000 a fold from far back waits for them at each of its steps, and takes twice as long
 WAIT_MS = 100
 RECENT_BYTES = 64_000_000
 """Of whole records kept in memory. Labels for older ones cost a fetch for each group of neighbours; more memory would save that."""

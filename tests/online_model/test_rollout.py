@@ -84,16 +84,27 @@ def test_a_champion_that_goes_bad_after_its_promotion_is_rolled_back() -> None:
 
 
 @pytest.mark.parametrize("losses", [{"v1": 1.0, "v2": 1.0}, {"v1": 1.0}])
-def test_a_newer_version_waits_until_the_trial_has_had_its_time(losses: dict[str, float]) -> None:
-    """One that shows nothing, or predicts nothing, makes way after PATIENCE labels; without a newer one its trial goes on."""
+def test_a_trial_that_is_not_ahead_makes_way_for_a_newer_version(losses: dict[str, float]) -> None:
+    """One as good as the champion, or that predicts nothing, after as many labels as a canary has; without a newer one it goes on."""
     state = champion()
     state.arrive("v2")
-    assert run(state, losses, PATIENCE - 1) == state.arrive("v3") == []
+    assert run(state, losses, CANARY_LABELS - 1) == state.arrive("v3") == []
     changes = run(state, losses, 1)
     assert [(change.stage, change.version) for change in changes] == [("rejected", "v2"), ("shadow", "v3")]
-    assert changes[0].why == f"v3 is newer, and nothing was shown in {PATIENCE} labels"
-    run(state, {"v1": 1.0, "v3": 1.0}, PATIENCE)
+    assert changes[0].why == f"v3 is newer, and nothing was shown in {CANARY_LABELS} labels"
+    run(state, {"v1": 1.0, "v3": 1.0}, CANARY_LABELS)
     assert [(change.stage, change.version) for change in state.arrive("v4")] == [("rejected", "v3"), ("shadow", "v4")]
+
+
+def test_a_trial_that_is_ahead_has_its_time() -> None:
+    """A fifth below the champion's loss and not yet shown: the newer version waits, at most until PATIENCE."""
+    state = champion()
+    state.arrive("v2")
+    state.arrive("v3")
+    ahead = {"v1": 1.0, "v2": 0.8}
+    assert run(state, ahead, CANARY_LABELS + 100) == []
+    state.labels = PATIENCE - 1
+    assert [(change.stage, change.version) for change in run(state, ahead, 1)] == [("rejected", "v2"), ("shadow", "v3")]
 
 
 def test_a_trial_that_is_shown_to_be_better_is_not_ended_by_a_newer_version() -> None:
