@@ -66,7 +66,7 @@ def _source(values: U8, at: int, end: int, prefix: U8) -> tuple[int, int]:
     if at >= end or values[at] != _BRACE:
         return -1, -1
     at += 1
-    kind = _after(values, at, end, _KIND)
+    kind = after_text(values, at, end, _KIND)
     if kind >= 0:
         at = kind
         while at < end and _A <= values[at] < _A + 26:
@@ -74,23 +74,23 @@ def _source(values: U8, at: int, end: int, prefix: U8) -> tuple[int, int]:
         if at == kind or at + 1 >= end or values[at] != _QUOTE or values[at + 1] != _COMMA:
             return -1, -1
         at += 2
-    at = _after(values, at, end, _ID)
+    at = after_text(values, at, end, _ID)
     if at >= 0:
-        at = _after(values, at, end, prefix)
-    offset, at = _number(values, at, end, _SLASH)
+        at = after_text(values, at, end, prefix)
+    offset, at = number_before(values, at, end, _SLASH)
     if offset < 0:
         return -1, -1
     begin = at
     while at < end and values[at] != _SLASH and values[at] != _QUOTE:
         at += 1
-    if _after(values, begin, at, _IDLE) == at or at >= end or values[at] != _SLASH:
+    if after_text(values, begin, at, _IDLE) == at or at >= end or values[at] != _SLASH:
         return -1, -1
-    n, at = _number(values, at + 1, end, _QUOTE)
+    n, at = number_before(values, at + 1, end, _QUOTE)
     return (offset, n) if n >= 0 else (-1, -1)
 
 
 @numba.njit(cache=True, nogil=True)
-def _after(values: U8, at: int, end: int, text: U8) -> int:
+def after_text(values: U8, at: int, end: int, text: U8) -> int:
     """The position after `text`, −1 where something else stands there."""
     if at + len(text) > end:
         return -1
@@ -101,7 +101,7 @@ def _after(values: U8, at: int, end: int, text: U8) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _number(values: U8, at: int, end: int, stop: int) -> tuple[int, int]:
+def number_before(values: U8, at: int, end: int, stop: int) -> tuple[int, int]:
     """(a number that ends before the byte `stop`, the position after that); (−1, −1) where there is none, or `at` is −1."""
     if at < 0:
         return -1, -1

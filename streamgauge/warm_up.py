@@ -30,6 +30,7 @@ def _warm_up_beside() -> None:
 
 def _warm_up_fold() -> None:
     from stream_processors.decoding.batches import raw_batch
+    from stream_processors.joiner.score_heads import score_heads
     from stream_processors.record_sources import source_of, sources_of
     from stream_processors.runner.batch_consumer import batch_consumer_class
     from stream_processors.runner.encoded_batch import encodes
@@ -40,6 +41,7 @@ def _warm_up_fold() -> None:
     sources_of(raw_batch([0], [-1], [None], [b"{}"]), "warm/1/0/")
     source_of(b"{}", "warm/1/0/")
     feed = Feed("warm", entity="e", time="t", fields=[Number("x"), Number("y"), Category("c")], target=Regression("z"))
+    list(score_heads(feed, raw_batch([0], [-1], [None], [b"{}"])))
     fold = StreamFold(feed, 0, 1)
     values: list[bytes | None] = [
         json.dumps({"e": "a", "t": 1_767_225_600 + i, "x": i / 7, "y": 1.5, "c": "on"}).encode() for i in range(8)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -18,19 +19,21 @@ from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
 from feature_store.feature_plan import feature_names
 from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, vector_of
+from stream_processors.joiner.score_heads import ScoreHead, head_of, score_heads
 from stream_processors.joiner.score_index import CAPACITY, Heard, ScoreIndex
 from stream_processors.log_ends import end_offset
-from stream_processors.runner.clients import free_consumer, stopped
+from stream_processors.runner.clients import batch_consumer, free_consumer, stopped
 from stream_processors.topics import describe_topics
-from stream_processors.verification.log_reader import read_portions, read_switches
+from stream_processors.verification.log_reader import read_batches, read_portions, read_switches
 
-PORTION = 250  # records of one round, 5 ms: with 2,000 a fold from far back waits for them at each of its steps, and takes twice as long
+PORTION = 1_000  # records of one round, some milliseconds: the folds of the same process wait for it
 WAIT_MS = 100
 RECENT_BYTES = 64_000_000
 """Of whole records kept in memory. Labels for older ones cost a fetch for each group of neighbours; more memory would save that."""
 RECORD_BYTES = 600  # of a record besides its vector, as Python objects, measured
 NEIGHBOURS = 500  # records that are read along with wanted ones rather than sought past
 
+Of = TypeVar("Of", ScoreRecord, ScoreHead)
 log = logging.getLogger("streamgauge.joiner")
 
 
@@ -50,10 +53,12 @@ class ScoreFollower:
         self._topic = topic_name(feed, "scores")
         self._capacity = capacity
         self._recent = _RecentRecords(recent_bytes)
+        self._most_recent = recent_bytes // (RECORD_BYTES + self._vector_bytes)  # whole records that are kept
         self._listeners: list[Callable[[Heard], None]] = []
         self._generations: dict[tuple[int, int], str] = {}  # (partition, generation) -> definition
         self._reading = asyncio.Lock()
         self._places: list[TopicPartition] = []
+        self._behind: dict[TopicPartition, tuple[int, int]] = {}  # from and to: what is read as bytes before the records behind it
         self._read_to: dict[TopicPartition, int] = {}  # what lies before is in the index
         self._task: asyncio.Task[None] | None = None
         self._connected = False
@@ -73,7 +78,7 @@ class ScoreFollower:
             ends = {place: await end_offset(self._reader, place) for place in [*self._places, *fresh]}
             first = await self._reader.beginning_offsets(fresh) if fresh else {}
         if fresh:
-            await self._assign(fresh, {place: max(first[place], ends[place] - self._capacity) for place in fresh})
+            await self._assign(fresh, {place: (max(first[place], ends[place] - self._capacity), ends[place]) for place in fresh})
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name=f"scores-{self._feed.name}")
         return ends
@@ -95,14 +100,18 @@ class ScoreFollower:
             raise
         self._connected = True
 
-    async def _assign(self, fresh: list[TopicPartition], starts: dict[TopicPartition, int]) -> None:
-        positions = {place: await self._consumer.position(place) for place in self._places} | starts
+    async def _assign(self, fresh: list[TopicPartition], bounds: dict[TopicPartition, tuple[int, int]]) -> None:
+        positions = {place: await self._consumer.position(place) for place in self._places}
+        for place in fresh:
+            start, end = bounds[place]
+            positions[place] = max(start, end - self._most_recent)
+            self._behind[place] = (start, positions[place])
+            self.index.begin(place.partition, start == 0)
         self._places += fresh
         self._consumer.assign(self._places)
         for place, at in positions.items():
             self._consumer.seek(place, at)
-        for place in fresh:
-            self.index.begin(place.partition, starts[place] == 0)
+        self._consumer.pause(*self._behind)
 
     def leave(self, listener: Callable[[Heard], None]) -> None:
         """One listener less."""
@@ -144,24 +153,50 @@ class ScoreFollower:
     async def _follow(self) -> None:
         while True:
             try:
+                if self._behind:
+                    await self._catch_up()
                 fetched = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=PORTION)
-                for place, records in fetched.items():
-                    await self._take(place, records)
+                for records in fetched.values():
+                    await self._take_records(records)
                 for place in self._places:
                     self._read_to[place] = await self._consumer.position(place)
-            except KafkaError as error:
+            except (KafkaError, ServerUnavailable) as error:
                 await self._outage.wait(error)
             else:
                 self._outage.over()
 
-    async def _take(self, place: TopicPartition, records: list[Any]) -> None:
+    async def _catch_up(self) -> None:
+        """Reads what lies so far back that it would not be kept whole: as bytes, in a fraction of the time."""
+        consumer = batch_consumer(self._kafka)
+        try:
+            await consumer.start()
+            for place, (start, end) in list(self._behind.items()):
+                async for fetched in read_batches(consumer, self._topic, place.partition, start, end):
+                    heads = score_heads(self._feed, fetched.batch)
+                    while portion := list(islice(heads, PORTION)):
+                        self._hear(await self._of_definition(portion))
+                        await asyncio.sleep(0)  # the folds go on
+                    self._behind[place] = (fetched.next_offset, end)
+                del self._behind[place]
+                self._consumer.resume(place)
+        finally:
+            await stopped(consumer)
+
+    async def _take_records(self, records: list[Any]) -> None:
         scores = [s for s in self._decoded(records) if s.vector is not None and len(s.vector) == self._vector_bytes]
-        if any((s.partition, s.generation) not in self._generations for s in scores):
-            await self._read_generations()
-        ours = [s for s in scores if self._generations.get((s.partition, s.generation)) == self._definition]
+        ours = await self._of_definition(scores)
         for score in ours:
             self._recent.add((score.partition, score.position), score)
-        heard = self.index.take(ours)
+        self._hear([head_of(score) for score in ours])
+
+    async def _of_definition(self, scores: Sequence[Of]) -> list[Of]:
+        """Those of generations of the feed's present definition."""
+        if any((s.partition, s.generation) not in self._generations for s in scores):
+            await self._read_generations()
+        return [s for s in scores if self._generations.get((s.partition, s.generation)) == self._definition]
+
+    def _hear(self, heads: list[ScoreHead]) -> None:
+        heard = self.index.take(heads)
         for listener in self._listeners:
             listener(heard)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from stream_processors.archive.score_decoding import ScoreRecord
 from stream_processors.joiner.labels import ScoreName
+from stream_processors.joiner.score_heads import ScoreHead
 
 CAPACITY = 1 << 19
 """Scores remembered of each partition: an hour and a half at 100 readings a second. Fewer would make more
@@ -54,7 +54,7 @@ class ScoreIndex:
         if partition not in self._partitions:
             self._partitions[partition] = _Partition(partition, self._capacity, whole)
 
-    def take(self, scores: Sequence[ScoreRecord]) -> Heard:
+    def take(self, scores: Iterable[ScoreHead]) -> Heard:
         """Takes the next scores; repeated ids are passed over."""
         entities, partitions = set(), set()
         for score in scores:
@@ -62,7 +62,7 @@ class ScoreIndex:
             if partition is None:
                 partition = self._partitions[score.partition] = _Partition(score.partition, self._capacity, True)
             if partition.take(score):
-                entities.add(score.score.entity)
+                entities.add(score.entity)
                 partitions.add(score.partition)
         return Heard(frozenset(entities), frozenset(partitions))
 
@@ -155,8 +155,8 @@ class _Partition:
         self._generations: list[tuple[int, int]] = []  # (generation, running number of its first score), rising
         self._offsets, self._times, self._positions = array("q"), array("q"), array("q")
 
-    def take(self, record: ScoreRecord) -> bool:
-        at, time = (record.generation, record.offset), record.score.event_time
+    def take(self, record: ScoreHead) -> bool:
+        at, time = (record.generation, record.offset), record.event_time
         if at <= self.last:
             return False
         number = self._base + len(self._offsets)
@@ -171,9 +171,9 @@ class _Partition:
         self._times.append(time)
         self._positions.append(record.position)
         if not again:
-            track = self.tracks.get(record.score.entity)
+            track = self.tracks.get(record.entity)
             if track is None:
-                track = self.tracks[record.score.entity] = _Track(self.floor)
+                track = self.tracks[record.entity] = _Track(self.floor)
             track.add(time, number)
         if len(self._offsets) >= self._capacity * 5 // 4:
             self._forget(len(self._offsets) - self._capacity)

@@ -12,6 +12,7 @@ from contracts.records import Score
 from stream_processors.archive.score_decoding import ScoreRecord
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.joiner.joiner_fold import JoinerFold
+from stream_processors.joiner.score_heads import head_of
 from stream_processors.joiner.score_index import ScoreIndex
 from stream_processors.log_fold import Outputs
 from tests.stream_processors.stream_fold.streams import START, small_feed
@@ -59,7 +60,7 @@ class Bench:
     def hear(self, *scores: ScoreRecord) -> None:
         """The index takes scores; the joiner looks at what waits for them."""
         self.scores |= {(s.partition, s.position): s for s in scores}
-        self.fold.joiner.heard(self.index.take(scores))
+        self.fold.joiner.heard(self.index.take(map(head_of, scores)))
         self.settle()
 
     def tell(self, *labels: dict[str, Any] | bytes) -> None:

@@ -360,3 +360,40 @@ def test_a_broker_that_fails_amid_the_scores_costs_no_label(stack: Servers, monk
             await runner.release()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_scores_from_far_back_are_indexed_like_the_newest(servers: Servers, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """However many are kept whole, the index is the same, also where a broker fails amid it; each record can be had."""
+    feed = feed_of("far-back")
+    send(servers, feed, readings(0, COUNT))
+
+    async def fails_first(*asked: Any) -> Any:
+        if failures.pop():
+            raise ServerUnavailable("Kafka did not describe its topics")
+        return await read_switches(*asked)
+
+    async def told(recent_bytes: int) -> tuple[Any, Any]:
+        follower = score_follower.ScoreFollower(feed, servers.kafka, recent_bytes=recent_bytes)
+        try:
+            ends = await follower.start(lambda _: None)
+            async with asyncio.timeout(60):
+                while not follower.holds(ends):
+                    follower.check()
+                    await asyncio.sleep(0.01)
+            found = [follower.index.within(f"pump-{i}", 0, 2**62) for i in range(2)]
+            return found, await follower.records([(event.name.partition, event.position) for events in found for event in events[::50]])
+        finally:
+            await follower.stop()
+
+    async def scenario() -> list[tuple[Any, Any]]:
+        async with shell(servers, feed) as worker:
+            await fold_events(worker)
+            if fails:
+                monkeypatch.setattr(score_follower, "read_switches", fails_first)
+            return [await told(recent_bytes) for recent_bytes in (10**9, 100_000, 0)]
+
+    failures = [False, True] * 3
+    whole, some, none = asyncio.run(scenario())
+    assert [len(events) for events in whole[0]] == [COUNT // 2, COUNT // 2]
+    assert whole == some == none
