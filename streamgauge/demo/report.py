@@ -99,7 +99,7 @@ class Report:
             if alert.status == "opened"
         ]
         if not any(incident for _, _, incident in rows):
-            table.caption = "no incident: none of these is evident enough for the budget of the feed"
+            table.caption, table.caption_justify = "no incident: none is evident enough for the feed's budget", "left"
         for at, label, incident in sorted(rows):
             table.add_row(format_event_time(at)[:16], label, incident)
         return table
