@@ -207,8 +207,9 @@ def test_a_rebalance_finds_a_place_that_is_being_let_go(servers: Servers) -> Non
     asyncio.run(scenario())
 
 
-def test_who_is_fenced_while_taking_tries_again(servers: Servers, store: Store) -> None:
+def test_who_is_fenced_while_taking_tries_again(servers: Servers, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A place that another owner holds is let go, not the process; when it is free it is taken."""
+    monkeypatch.setattr(fold_service, "TAKE_AGAIN_SECONDS", 0.2)
     feed = fresh_feed("held")
 
     async def scenario() -> None:
