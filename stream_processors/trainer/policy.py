@@ -53,12 +53,15 @@ def pause_after(finished: Sequence[Finished], label_delay: int) -> int:
 
 
 def refusal(event_time: int, finished: Sequence[Finished], label_delay: int, examples: int) -> tuple[str, str] | None:
-    """(outcome, reason) of a request that is not trained, `finished` being those tried before it, in order; None where it is."""
-    if finished and event_time < finished[-1].event_time + (pause := pause_after(finished, label_delay)):
-        waited = (event_time - finished[-1].event_time) / 1e6
+    """(outcome, reason) of a request that is not trained, `finished` being those tried before it, in order; None where it is.
+
+    One that is older than the last tried is not too soon after it: it has waited for labels of its change, which the other may not have had.
+    """
+    waited = event_time - finished[-1].event_time if finished else -1
+    if 0 <= waited < (pause := pause_after(finished, label_delay)):
         return (
             "too_soon",
-            f"{waited:.0f} s of event time after a request that ended as {finished[-1].outcome}; {pause / 1e6:.0f} s must pass",
+            f"{waited / 1e6:.0f} s of event time after a request that ended as {finished[-1].outcome}; {pause / 1e6:.0f} s must pass",
         )
     if examples < LEAST_EXAMPLES:
         return "too_little", f"{examples} examples; {LEAST_EXAMPLES} are needed"
