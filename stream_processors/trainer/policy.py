@@ -55,7 +55,7 @@ def pause_after(finished: Sequence[Finished], label_delay: int) -> int:
 def refusal(event_time: int, finished: Sequence[Finished], label_delay: int, examples: int) -> tuple[str, str] | None:
     """(outcome, reason) of a request that is not trained, `finished` being those tried before it, in order; None where it is.
 
-    One that is older than the last tried is not too soon after it: it has waited for labels of its change, which the other may not have had.
+    One that is older than the last tried is not too soon after it: it has waited for labels of its change, which that one may have lacked.
     """
     waited = event_time - finished[-1].event_time if finished else -1
     if 0 <= waited < (pause := pause_after(finished, label_delay)):
