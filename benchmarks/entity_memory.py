@@ -7,16 +7,14 @@ Folds readings of few and of many entities, each in a process of its own, and ta
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import figures_parser, write_figures
 from benchmarks.growth import growth_feed
 from benchmarks.job import START_MS
 from benchmarks.processes import resident_mb
@@ -75,8 +73,7 @@ def memory_table(found: dict[str, Any]) -> Table:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = figures_parser(__doc__)
     parser.add_argument("--fold", type=int, metavar="ENTITIES", help="fold readings of so many entities, print megabytes")
     options = parser.parse_args()
     if options.fold:
@@ -84,8 +81,7 @@ def main() -> None:
         return
     found = measure()
     Console().print(memory_table(found))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_figures(found, options.json)
 
 
 if __name__ == "__main__":

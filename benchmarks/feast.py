@@ -5,7 +5,6 @@ python -m benchmarks.feast --json FILE      # half a minute; the first time Feas
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import figures_parser, write_figures
 from benchmarks.peers import environments
 from benchmarks.reads import read_figures
 from streamgauge.local_stack import LocalStack
@@ -46,15 +46,12 @@ def feast_table(found: dict[str, Any]) -> Table:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = figures_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each read")
     options = parser.parse_args()
     found = measure(options.seconds)
     Console().print(feast_table(found))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_figures(found, options.json)
 
 
 if __name__ == "__main__":

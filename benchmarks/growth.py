@@ -5,20 +5,18 @@ python -m benchmarks.growth --json FILE      # a minute
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import figures_parser, write_figures
 from benchmarks.job import FIVE, START_MS, bench_feed, load, make_events
 from benchmarks.throughput import full_loop
 from contracts.definition import Feed, Number
@@ -125,13 +123,11 @@ def growth_table(found: dict[str, list[dict[str, float]]]) -> Table:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = figures_parser(__doc__)
     options = parser.parse_args()
     found: dict[str, Any] = measure()
     Console().print(growth_table(found))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_figures(found, options.json)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ producer, broker, store, worker, reader and consumer share the machine.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ from kafka.partitioner.default import murmur2
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import figures_parser, write_figures
 from benchmarks.job import ENTITIES, PARTITIONS, Events, bench_feed, load
 from benchmarks.latency_probes import Moments, latencies, percentiles
 from benchmarks.machine import versions
@@ -215,8 +214,7 @@ def latency_table(found: dict[str, Any]) -> Table:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = figures_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a shorter live part, with fewer alerts in it")
     options = parser.parse_args()
     progress = Console(stderr=True)
@@ -224,9 +222,7 @@ def main() -> None:
     console = Console()
     console.print(latency_table(found))
     console.print(f"{found['reads_100x50_per_s']:,.0f} reads of 100 × 50 a second from one process", highlight=False)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_figures(found, options.json)
 
 
 if __name__ == "__main__":

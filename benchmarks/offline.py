@@ -7,8 +7,6 @@ The whole commands are timed on a small and a large file; the difference leaves 
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -23,6 +21,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import figures_parser, write_figures
 from benchmarks.job import ENTITIES, FIELDS, START_MS
 from benchmarks.servers import client_core
 from streamgauge.warm_up import warm_up
@@ -86,13 +85,11 @@ def offline_table(found: dict[str, Any]) -> Table:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = figures_parser(__doc__)
     options = parser.parse_args()
     found = measure()
     Console().print(offline_table(found))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_figures(found, options.json)
 
 
 if __name__ == "__main__":

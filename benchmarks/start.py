@@ -5,9 +5,7 @@ python -m benchmarks.start --json FILE      # half a minute
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import statistics
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import figures_parser, write_figures
 from benchmarks.job import PARTITIONS, bench_feed, load, make_events
 from contracts.topics import events_topic, topic_name
 from stream_processors.topics import ensure_topics
@@ -85,14 +84,12 @@ def start_table(found: dict[str, Any]) -> Table:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = figures_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     found = measure(options.rounds)
     Console().print(start_table(found))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_figures(found, options.json)
 
 
 if __name__ == "__main__":

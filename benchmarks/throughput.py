@@ -10,20 +10,18 @@ same topic, each with a core to itself; the servers and this program have the ot
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import itertools
-import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from benchmarks.command_line import figures_parser, write_figures
 from benchmarks.job import bench_feed, joined, load, make_events
 from benchmarks.side_by_side import FULL, QUICK, names, side_by_side, tables
 from benchmarks.stages import stages_alone, stages_table
@@ -98,8 +96,7 @@ def run(count: int, rounds: int, console: Console) -> dict[str, Any]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser = figures_parser(__doc__)
     parser.add_argument("--events", type=int, default=1_000_000, help="events a round of streamgauge alone (default 1,000,000)")
     parser.add_argument("--rounds", type=int, help="rounds in place of 3 alone, 5 with peers, 2 with peers and --quick")
     parser.add_argument("--peers", action="store_true", help="side by side with the other engines, on Apache Kafka")
@@ -118,9 +115,7 @@ def main() -> None:
         shown = [stages_table(found["streamgauge"])]
     for table in shown:
         console.print(table)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    write_figures(found, options.json)
     if found.get("failed"):
         sys.exit(1)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
 
 from contracts.definition import Feed
 from contracts.settings import public_url
 from feature_store.readers import FeatureReader
-from feature_store.redis_addresses import CLIENT_ERRORS
+from feature_store.redis_addresses import CLIENT_ERRORS, AnyClient
 from feature_store.redis_connection import in_words, sync_client
 from feature_store.redis_layout import directory_keys, entry_of
 
@@ -28,8 +30,7 @@ def known_entities(url: str, feed: Feed) -> dict[str, Heard]:
     Raises:
         ServerUnavailable, SettingsError: Redis does not answer, or refuses.
     """
-    client = sync_client(url)
-    try:
+    with _asked(url) as client:
         entries = client.hscan_iter(directory_keys(feed.name).entries, count=PORTION)
         first = {entity.decode(errors="replace"): found[2] for entity, entry in entries if (found := entry_of(entry))}
         reader, names, heard = FeatureReader(client, feed), sorted(first), dict[str, Heard]()
@@ -39,10 +40,6 @@ def known_entities(url: str, feed: Feed) -> dict[str, Heard]:
                 if newest >= 0:
                     heard[name] = Heard(min(first[name], newest), newest)
         return heard
-    except CLIENT_ERRORS as error:
-        raise in_words(error, public_url(url)) from error
-    finally:
-        client.close()
 
 
 def some_entities(url: str, feed: Feed, most: int) -> tuple[list[str], int]:
@@ -50,12 +47,19 @@ def some_entities(url: str, feed: Feed, most: int) -> tuple[list[str], int]:
 
     A glance: an entity whose vector has expired is among them, and only so many are read.
     """
-    client = sync_client(url)
     key = directory_keys(feed.name).entries
-    try:
+    with _asked(url) as client:
         entries = client.hscan_iter(key, count=most)
         names = [entity.decode(errors="replace") for entity, _ in islice(entries, most)]
         return sorted(names), int(client.hlen(key))
+
+
+@contextmanager
+def _asked(url: str) -> Iterator[AnyClient]:
+    """A client whose errors become those of `known_entities`."""
+    client = sync_client(url)
+    try:
+        yield client
     except CLIENT_ERRORS as error:
         raise in_words(error, public_url(url)) from error
     finally:

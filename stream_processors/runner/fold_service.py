@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import mode
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 
@@ -37,6 +37,7 @@ from stream_processors.runner.idle import IdleWatch
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.partition_runner import PartitionRunner
 from stream_processors.runner.progress import LogChanged
+from stream_processors.runner.rebalance import Rebalance
 from stream_processors.runner.switch_log import Superseded
 from stream_processors.runner.untaken import Untaken
 from stream_processors.topics import ensure_topics
@@ -131,7 +132,7 @@ class FoldService(mode.Service):
         self._consumer = group_consumer(kafka, self.group, self.owner)
         self._open.append(functools.partial(stopped, self._consumer))
         await self._consumer.start()
-        self._consumer.subscribe(list(self._logs), listener=_Rebalance(self))
+        self._consumer.subscribe(list(self._logs), listener=Rebalance(self))
 
     async def on_stop(self) -> None:
         """Checkpoints, leaves the group at once, closes everything."""
@@ -433,23 +434,3 @@ class FoldService(mode.Service):
                 self.redis.failed(f"a last checkpoint took more than {RELEASE_SECONDS:.0f} s")
             if self.redis.reason and runner.changed:
                 log.warning("%s/%d is given up without a last checkpoint: %s", place.topic, place.partition, self.redis.sentence)
-
-
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Hands aiokafka's calls to the service; an error in them must end the worker, not be logged and forgotten."""
-
-    def __init__(self, service: FoldService) -> None:
-        self._service = service
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        await self._guard(self._service.revoked(revoked))
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        await self._guard(self._service.assigned(assigned))
-
-    async def _guard(self, work: Any) -> None:
-        try:
-            await work
-        except Exception as error:
-            await self._service.crash(error)
-            raise

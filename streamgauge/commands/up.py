@@ -17,11 +17,11 @@ from contracts.plant import load_plant
 from contracts.settings import KAFKA_VARIABLE, REDIS_VARIABLE, KafkaSettings, configured, public_url
 from stream_processors.topics import ensure_topics
 from streamgauge.commands.options import resolve_servers
-from streamgauge.local_stack import Child, LocalStack, first_free_port
+from streamgauge.local_stack import Child, LocalStack
 from streamgauge.local_stack.processes import command_child
+from streamgauge.web_port import listen_for_pages
 
 POLL_SECONDS = 0.2  # how soon a child that ended by itself is noticed
-WEB_PORT = 6066  # as `streamgauge worker` has it; the next free one where another plant is up already
 
 
 @click.command("up")
@@ -77,7 +77,8 @@ def _start(plant: Path, feeds: list[Feed], stack: LocalStack) -> list[Child]:
     for feed in feeds:
         for finding in ensure_topics(feed, stack.servers.kafka).findings:
             click.echo(finding)
-    port = first_free_port(WEB_PORT)
+    with listen_for_pages("127.0.0.1", None) as free:  # given up for the worker: the port is to be printed here
+        port = free.getsockname()[1]
     commands = [["worker", str(plant), "--web-port", str(port)], ["archive", str(plant)]]
     if any(feed.target for feed in feeds):
         commands.append(["trainer", str(plant)])

@@ -105,15 +105,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def first_free_port(port: int) -> int:
-    """The first loopback TCP port from `port` on that nobody listens on."""
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-        port += 1
-
-
 def _listens(child: Child, port: int) -> bool:
     """Whether the child came to listen on the port; False as soon as it has ended."""
     deadline = time.monotonic() + START_SECONDS

@@ -26,7 +26,6 @@ from stream_processors.topics import ensure_topics
 from stream_processors.trainer.logs import FeedLogs
 from stream_processors.waiting import wait_for_kafka
 from streamgauge.local_stack import free_port
-from streamgauge.local_stack.child import Child
 from streamgauge.local_stack.processes import command_child
 from streamgauge.warm_up import warm_up
 from tests.security.certificates import Certificates, make_certificates
@@ -34,6 +33,7 @@ from tests.security.rights import grant, redis_users, rights, roles
 from tests.security.servers import ADMIN, SecureKafka, secure_redis
 from tests.stream_processors.trainer.retrain_log import Story, request
 from tests.streamgauge.commands_in_process import Done, command
+from tests.streamgauge.test_worker_process import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.kafka]
 WAIT_SECONDS = 240.0
@@ -101,12 +101,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         said: dict[str, Done] = {}
         try:
             _send(kafka, feed)
-            _wait_for("all to be folded and joined", lambda: _is_folded(feed, servers("operator")), list(children.values()))
+            wait_for("all to be folded and joined", lambda: _is_folded(feed, servers("operator")), list(children.values()), WAIT_SECONDS)
             said = {"verify": command(["verify", str(plant)], servers("operator"))}  # before a request that no fold has made
             with Sender(servers("worker").kafka) as sender:
                 sender.send(topic_name(feed, "retrain"), [None], [request(feed, 0)])
             logs_of = FeedLogs(feed, servers("operator").kafka)
-            _wait_for("a trained version to arrive", lambda: bool(Story(logs_of).arrivals), list(children.values()))
+            wait_for("a trained version to arrive", lambda: bool(Story(logs_of).arrivals), list(children.values()), WAIT_SECONDS)
             said |= _look(plant, servers)
         finally:
             exits = {name: child.stop() for name, child in children.items()}
@@ -146,15 +146,6 @@ def _look(plant: Path, servers: Callable[..., Servers]) -> dict[str, Done]:
         "alerts": command(["alerts", path], servers("alert reader"), redis=False),
         "features": command(["features", path, "line-3", *reader]),
     }
-
-
-def _wait_for(what: str, done: Callable[[], bool], children: list[Child]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not done():
-        for child in children:
-            assert child.poll() is None, f"{child.name} ended while waiting for {what}:\n{child.log_tail()}"
-            assert time.monotonic() < deadline, f"{what} did not come:\n{child.log_tail()}"
-        time.sleep(0.2)
 
 
 def test_every_role_does_its_work_under_the_rights_on_the_page(house: House) -> None:

@@ -56,13 +56,13 @@ lines = Feed(
 """
 
 
-def wait_for(what: str, done: Callable[[], bool], workers: list[Child]) -> None:
+def wait_for(what: str, done: Callable[[], bool], workers: list[Child], seconds: float = WAIT_SECONDS) -> None:
     """Polls a condition until a deadline; a worker that has ended meanwhile is told at once."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while not done():
         for worker in workers:
             assert worker.poll() is None, f"{worker.name} ended while waiting for {what}:\n{worker.log_tail()}"
-        assert time.monotonic() < deadline, f"{what} did not come within {WAIT_SECONDS:.0f} s:\n{workers[-1].log_tail()}"
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds:.0f} s:\n{workers[-1].log_tail()}"
         time.sleep(0.1)
 
 

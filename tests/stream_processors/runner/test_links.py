@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.errors import ServerUnavailable
 from contracts.settings import KafkaSettings, Servers
@@ -33,6 +34,26 @@ def linked() -> Iterator[tuple[Servers, TcpProxy, KafkaSettings]]:
     link, properties = proxied_properties()
     with link, ApacheKafka(properties) as broker:
         yield Servers(broker.settings, ""), link, KafkaSettings.parse(f"127.0.0.1:{link.port}")
+
+
+@asynccontextmanager
+async def on_a_dead_connection(
+    linked: tuple[Servers, TcpProxy, KafkaSettings], name: str
+) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
+    """A consumer that has asked once where 600 readings end, over a link that has died since."""
+    servers, link, through = linked
+    feed = fresh_feed(name)
+    await asyncio.to_thread(send, servers, feed, part(0, 600))
+    place = TopicPartition(events_topic(feed), 0)
+    consumer = free_consumer(through)
+    await consumer.start()
+    try:
+        assert await end_offset(consumer, place) == 600
+        with link.half_open():
+            await asyncio.sleep(0.2)
+        yield consumer, place
+    finally:
+        await consumer.stop()
 
 
 def test_topics_are_not_waited_for_on_a_dead_connection(linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch) -> None:
@@ -84,25 +105,14 @@ def test_what_waits_for_the_cluster_is_answered_over_a_new_connection(
 ) -> None:
     """A question behind one for metadata, both on a dead connection, does not wait for its own time as well."""
     monkeypatch.setattr(clients, "REQUEST_MS", REQUEST_MS)
-    servers, link, through = linked
-    feed = fresh_feed("metadata")
-    send(servers, feed, part(0, 600))
-    place = TopicPartition(events_topic(feed), 0)
 
     async def scenario() -> None:
-        consumer = free_consumer(through)
-        await consumer.start()
-        try:
-            assert await end_offset(consumer, place) == 600
-            with link.half_open():
-                await asyncio.sleep(0.2)
+        async with on_a_dead_connection(linked, "metadata") as (consumer, place):
             began = time.monotonic()
             asked = consumer._client.force_metadata_update()
             assert await end_offset(consumer, place) == 600
             assert not await asked
             assert time.monotonic() - began < 1.8 * REQUEST_MS / 1000
-        finally:
-            await consumer.stop()
 
     asyncio.run(scenario())
 
@@ -110,22 +120,11 @@ def test_what_waits_for_the_cluster_is_answered_over_a_new_connection(
 def test_a_dead_connection_is_not_asked_for_ever(linked: tuple[Servers, TcpProxy, KafkaSettings], monkeypatch: pytest.MonkeyPatch) -> None:
     """A log's end is found out over a new connection when the old one has stopped to answer."""
     monkeypatch.setattr(clients, "REQUEST_MS", REQUEST_MS)
-    servers, link, through = linked
-    feed = fresh_feed("dead")
-    send(servers, feed, part(0, 600))
-    place = TopicPartition(events_topic(feed), 0)
 
     async def scenario() -> None:
-        consumer = free_consumer(through)
-        await consumer.start()
-        try:
-            assert await end_offset(consumer, place) == 600
-            with link.half_open():
-                await asyncio.sleep(0.2)
+        async with on_a_dead_connection(linked, "dead") as (consumer, place):
             began = time.monotonic()
             assert await end_offset(consumer, place) == 600
             assert time.monotonic() - began < 3 * REQUEST_MS / 1000
-        finally:
-            await consumer.stop()
 
     asyncio.run(scenario())
