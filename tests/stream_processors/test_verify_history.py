@@ -104,6 +104,7 @@ def test_files_of_the_archiver_are_the_same(story: Story) -> None:
     assert [place.compared["files"] for place in report.places] == [4, 0]
 
 
+@pytest.mark.slow
 def test_processes_of_their_own_report_the_same(story: Story, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each place verified by another process: the report is that of one process, progress is told, and a damaged file is found."""
     monkeypatch.setattr(on_cores, "LONG", 1)

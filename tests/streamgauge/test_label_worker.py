@@ -44,6 +44,7 @@ pumps = Feed(
 """
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_and_repeats_no_label(stack: Servers, tmp_path: Path) -> None:
     """Half of the labels come before their events. The worker is killed while it joins; in the end each label has one example,
     status is balanced, and a label without event is a dead letter that a redrive sends to the labels again."""

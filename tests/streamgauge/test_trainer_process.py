@@ -59,6 +59,7 @@ def aliases(directory: Path) -> dict[str, str]:
         return {alias: str(version) for alias, version in database.execute("SELECT alias, version FROM registered_model_aliases")}
 
 
+@pytest.mark.slow
 def test_a_trainer_killed_while_it_trains_is_made_good_and_its_model_leaves_the_house(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

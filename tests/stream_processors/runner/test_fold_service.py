@@ -165,6 +165,7 @@ def test_a_worker_outlives_being_overtaken_while_it_takes_a_place(stack: Servers
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_place_that_was_migrated_is_not_taken_back(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
     """A worker of the old definition that runs on, idle or with events to fold, leaves the place to the new one and says so."""
     monkeypatch.setattr(fold_service, "TAKE_AGAIN_SECONDS", 0.2)

@@ -61,6 +61,7 @@ async def assert_begun_anew(servers: Servers, feed: Feed, cause: str, count: int
         await runner.release()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [300, ALL])
 def test_a_topic_created_anew_begins_a_generation_under_a_running_worker(servers: Servers, count: int) -> None:
     """Whether the new log is shorter than what was folded of the old one or longer: the worker lives on and folds it from its start."""

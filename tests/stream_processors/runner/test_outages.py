@@ -98,6 +98,7 @@ def lag_told(service: FoldService, partition: int = 0) -> float:
     return float(found[0].rpartition(" ")[2]) if found else -1.0
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_gone_and_comes_back_empty_costs_nothing(servers: Servers, store: Store) -> None:
     """The worker waits longer than a session, fetches nothing, keeps its group, tells lag and reason, and goes on where it stood."""
     feed = fresh_feed("gone")
