@@ -18,7 +18,7 @@ from online_model.consistency import bet_on_consistency, settle_categories
 from online_model.delay import bet_on_delay, reset_delay
 from online_model.evidence_buffer import emit
 from online_model.half_space_trees import is_ready, score_and_learn_trees, score_trees
-from online_model.input_scale import learn_scale, reset_scale, scale_inputs
+from online_model.input_scale import reset_scale, scale_inputs
 from online_model.residuals import TERMS
 from online_model.score_evidence import reset_score_evidence, take_score
 from stream_processors.stream_fold import entity_rows as head
@@ -284,9 +284,7 @@ def learn_row(plan, entities, partition, trees, group, columns, row, out, scratc
     for j in range(len(plan.score_inputs)):
         scratch.chosen[j] = out.vector[row, plan.score_inputs[j]]
     inputs = scratch.inputs if plan.compiled_score else out.inputs[row]
-    out.scaled[row] = scale_inputs(F, W, slot, plan.scale, scratch.chosen, inputs)
-    if in_order:
-        learn_scale(F, W, slot, plan.scale, scratch.chosen)
+    out.scaled[row] = scale_inputs(F, W, slot, plan.scale, scratch.chosen, inputs, in_order)
     if plan.compiled_score and out.scaled[row]:
         ready = is_ready(trees)
         score = score_and_learn_trees(trees, inputs) if in_order else score_trees(trees, inputs)
