@@ -355,8 +355,8 @@ def log_vector_due(W, slot, every, newest):  # type: ignore[no-untyped-def]
     return 1
 
 
-# Without numba's reference counts, here and in all that is called: they took two fifths of the loop's time. What every row goes through is a
-# part of the loop (forceinline), here and in the modules called: a call hands over every word of every plan and array, and that took as much.
+# Without numba's reference counts, here and in all that is called: they took two fifths of the loop's time. What every row goes
+# through is a part of the loop (forceinline), here and in the modules called: a call hands over every word of every plan and array.
 @numba.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 def fold_rows(begin, end, plan, entities, partition, order, trees, group, columns, out, scratch, buffer):  # type: ignore[no-untyped-def]
     """Folds rows begin ≤ row < end; returns (row to go on with, why it stopped).

@@ -6,7 +6,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.kernel import kernel
 from contracts.outcomes import MAX_ENTITY_BYTES
 from stream_processors.stream_fold.fold_kernel import ACCURACY, FOLDED, OUT_OF_ORDER
 
@@ -120,7 +119,7 @@ def put_flags(out, at, flags):  # type: ignore[no-untyped-def]
     return at
 
 
-@kernel()
+@numba.njit(cache=True, nogil=True)
 def write_scores(prefix, model, columns, rows, out, ends):  # type: ignore[no-untyped-def]
     """Writes one JSON object for each folded row, in row order; `ends[row]` is where the row's object ends.
 
