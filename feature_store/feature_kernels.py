@@ -49,7 +49,7 @@ def reset_features(F: Floats, W: Words, slot: int, plan: FeaturePlan) -> None:
         W[slot, plan.base + word] = plan.blank[word]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def update_features(
     F: Floats, W: Words, slot: int, plan: FeaturePlan, time: int, newest: int, in_order: bool, numbers: Floats, codes: Words
 ) -> None:
@@ -83,7 +83,7 @@ def update_features(
         _mark_codes(W, slot, plan.changes, base, time, codes)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _mark_numbers(F: Floats, W: Words, slot: int, marks: Words, base: int, time: int, numbers: Floats) -> None:
     """Keeps the present values of a reading in order as their fields' last ones."""
     for row in range(marks.shape[0]):
@@ -100,7 +100,7 @@ def _mark_numbers(F: Floats, W: Words, slot: int, marks: Words, base: int, time:
         W[slot, mark + LAST_TIME] = time
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _mark_codes(W: Words, slot: int, changes: Words, base: int, time: int, codes: Words) -> None:
     """Keeps the categories of a reading in order, and when they changed."""
     for row in range(changes.shape[0]):
@@ -111,7 +111,7 @@ def _mark_codes(W: Words, slot: int, changes: Words, base: int, time: int, codes
             W[slot, mark + LAST_TIME] = time
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def write_vector(F: Floats, W: Words, slot: int, plan: FeaturePlan, newest: int, first_time: int, vector: Floats) -> int:
     """Writes the features of row `slot` as of `newest` = m and returns which windows are partial.
 
@@ -152,7 +152,7 @@ def write_vector(F: Floats, W: Words, slot: int, plan: FeaturePlan, newest: int,
     return partial
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _both(F: Floats, slot: int, a: int, b: int, side_x: int, side_y: int, word: int) -> float:
     """M2 or C of a window: `side_x`, `side_y` are the words of the two means in the block, `word` that of the sum."""
     x_gap = F[slot, b + side_x] - F[slot, a + side_x]
@@ -160,7 +160,7 @@ def _both(F: Floats, slot: int, a: int, b: int, side_x: int, side_y: int, word: 
     return merged_sum(F[slot, a], F[slot, a + word], F[slot, b], F[slot, b + word], x_gap, y_gap)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _mean(F: Floats, slot: int, a: int, b: int) -> float:
     """Mean of a window out of the moments blocks of its two tiles."""
     if F[slot, a] + F[slot, b] == 0.0:
@@ -168,7 +168,7 @@ def _mean(F: Floats, slot: int, a: int, b: int) -> float:
     return merged_mean(F[slot, a], F[slot, a + 1], F[slot, b], F[slot, b + 1])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _std(F: Floats, slot: int, a: int, b: int) -> float:
     """Sample standard deviation of a window out of the moments blocks of its two tiles."""
     n = F[slot, a] + F[slot, b]

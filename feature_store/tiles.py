@@ -57,7 +57,7 @@ LAST, LAST_TIME = 0, 1
 MICROSECONDS = 1e6
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def add_reading(
     F: Floats,
     W: Words,

@@ -92,7 +92,7 @@ def _relearn(cell: F64, adwin_at: int) -> None:
         adwin.reset_adwin(cell[adwin_at:])
 
 
-@kernel()
+@kernel(inlined=True)
 def update_cells(
     F: F64,
     W: I64,
@@ -145,7 +145,7 @@ def update_cells(
             new_normal(cell, plan.season_us, plan.adwin_at, time)
 
 
-@kernel()
+@kernel(inlined=True)
 def update_cell(
     cell: F64,
     halves: F32,
@@ -195,7 +195,7 @@ def _increase(cell: F64, value: float, time: int) -> float:
     return (value - before) * 1e6 / (float(time) - since)
 
 
-@kernel("numpy")
+@kernel("numpy", inlined=True)
 def _detect(
     cell: F64, halves: F32, at: int, season_us: int, sampling: bool, adwin_at: int, time: int, offset: int, value: float, x: F64
 ) -> None:
@@ -280,7 +280,7 @@ def _memory(season_us: int, state: F64) -> float:
     return min(max(_MEMORY, 7.0 * season_us / max(state[residuals.INTERVAL], 1.0)), _MOST_MEMORY)
 
 
-@kernel()
+@kernel(inlined=True)
 def _keep_learning(cell: F64, halves: F32, at: int, season_us: int, state: F64, y: float, z: float, x: F64, terms: int) -> None:
     """Follows slow change of season and level, but for what may be the beginning of something to report."""
     if z != z or cell[_OUT_M] >= e_detector.LEARNABLE or cell[_MEAN] >= e_detector.LEARNABLE:
@@ -297,7 +297,7 @@ def _keep_learning(cell: F64, halves: F32, at: int, season_us: int, state: F64, 
         e_detector.hold(detector, halves, at + _HISTOGRAM)
 
 
-@kernel("numpy")
+@kernel("numpy", inlined=True)
 def _bet(
     cell: F64, halves: F32, at: int, sampling: bool, adwin_at: int, time: int, offset: int, y: float, z: float, x: F64, terms: int
 ) -> None:

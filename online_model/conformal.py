@@ -92,7 +92,7 @@ def put_key(words, at, key):  # type: ignore[no-untyped-def]
     words[at // 2] = (word & ~np.int64(0xFFFFFFFF)) | (key & 0xFFFFFFFF) if at & 1 == 0 else (word & 0xFFFFFFFF) | (key << 32)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def p_value(F, W, slot, plan, group, score):  # type: ignore[no-untyped-def]
     """p of a score against what is remembered, itself not included; NaN of a NaN, or while group and entity are young."""
     if score != score:
@@ -108,7 +108,7 @@ def p_value(F, W, slot, plan, group, score):  # type: ignore[no-untyped-def]
     return np.nan
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def remember_score(F, W, slot, plan, group, score):  # type: ignore[no-untyped-def]
     """Puts a score in the place of the oldest one, of the entity and of the group; NaN is passed over."""
     if score != score:

@@ -54,7 +54,7 @@ def season_or_day(season_us: int) -> int:
     return season_us if season_us > 0 else DAY
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def settle_categories(state: F64, settled: I64, known: I64, season_us: int, clock: int, first: int) -> None:
     """Each season the values seen so far become the usual ones; but for those of an appearance that has become evidence.
 
@@ -70,7 +70,7 @@ def settle_categories(state: F64, settled: I64, known: I64, season_us: int, cloc
             settled[j] = known[j]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def bet_on_consistency(
     state: F64,
     settled: I64,

@@ -42,7 +42,7 @@ def reset_delay(F: F64, slot: int, plan: DelayPlan) -> None:
     bernoulli.reset(F[slot], plan.base)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def bet_on_delay(
     F: F64,
     slot: int,

@@ -249,7 +249,7 @@ def rank(halves: F32, at: int, z: float) -> float:
     return 0.5 + 0.5 * float(halves[at + HELD + bin_of(z)])
 
 
-@kernel("numpy")
+@kernel("numpy", inlined=True)
 def bet_on_change(state: F64, halves: F32, at: int, z: float, time: int, offset: int) -> float:
     """Evidence (mean of the bets' M) that location or spread has changed, after an error of `z` scales."""
     x = float(halves[at + HELD + bin_of(z)])

@@ -197,7 +197,7 @@ def _leaf(mass, at, alive):  # type: ignore[no-untyped-def]
     return np.uint64(word >> _HALF) & alive
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _walk_five(feature, split, mass, x, tree, inner, nodes, size_limit):  # type: ignore[no-untyped-def]
     """Scores and counts in trees tree … tree + 4, step by step side by side: each walk fills the others' waits for memory."""
     i0, m0 = tree * inner, tree * nodes
@@ -232,7 +232,7 @@ def _walk_one(feature, split, mass, x, tree, inner, nodes, size_limit):  # type:
     return total + (_leaf(mass, tree * nodes + node, alive) << depth)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def score_and_learn_trees(trees, x):  # type: ignore[no-untyped-def]
     """`score_trees`, then `learn_trees`, in one walk down each tree; indices are unsigned, which spares a check at each."""
     feature, split, mass = trees.feature.reshape(-1), trees.split.reshape(-1), trees.mass.reshape(-1)

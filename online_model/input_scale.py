@@ -55,58 +55,67 @@ def readings_of(W, slot, plan, feature):  # type: ignore[no-untyped-def]
     return (word >> (_COUNT_BITS * (feature & 3))) & _COUNT_MASK
 
 
-@numba.njit(cache=True, nogil=True)
-def scale_inputs(F, W, slot, plan, vector, out):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _scaled(value, mean, std):  # type: ignore[no-untyped-def]
+    """A value in [0, 1], 0.5 where it is missing."""
+    distance = value - mean
+    if distance != distance or distance == 0.0:
+        return 0.5
+    reach = REACH * max(std, ROUNDING * abs(mean))
+    if distance >= reach:
+        return 1.0
+    if distance <= -reach:
+        return 0.0
+    return 0.5 + distance / (2.0 * reach)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _learn(F, W, slot, plan, j, value, n, mean, variance, std):  # type: ignore[no-untyped-def]
+    """Takes a value of feature j, present n times before, into its location and scale."""
+    distance = min(max(value, -HUGE), HUGE) - mean
+    if n >= MIN_READINGS:
+        reach = REACH * std
+        if reach <= REACH * ROUNDING * abs(mean):  # constant so far: let it take a first step of its own size
+            reach = max(1.0, abs(mean))
+        distance = min(max(distance, -reach), reach)
+    if n < plan.memory:
+        n += 1
+        W[slot, plan.base + 2 * plan.features + j // 4] += np.int64(1) << np.int64(_COUNT_BITS * (j & 3))
+    weight = 1.0 / n
+    F[slot, plan.base + j] = mean + weight * distance
+    F[slot, plan.base + plan.features + j] = (1.0 - weight) * (variance + weight * distance * distance)
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def scale_inputs(F, W, slot, plan, vector, out, learning=False):  # type: ignore[no-untyped-def]
     """Writes the vector (features,) into `out`, each in [0, 1], and returns how many features have a scale yet.
 
     0.5 is the entity's own mean; also what is missing (NaN), and what has fewer than MIN_READINGS values. A feature that
-    was constant gives 0.5 for that constant and 0 or 1 for any other value. Learn first or score first: score first.
+    was constant gives 0.5 for that constant and 0 or 1 for any other value. With `learning`, what `learn_scale` does follows:
+    both need the same roots, which take longer than the rest.
     """
-    means, variances = plan.base, plan.base + plan.features
     scaled = 0
     for j in range(plan.features):
+        value, n = vector[j], readings_of(W, slot, plan, j)
+        mean, variance = F[slot, plan.base + j], F[slot, plan.base + plan.features + j]
+        std = np.sqrt(variance)
         out[j] = 0.5
-        if readings_of(W, slot, plan, j) < MIN_READINGS:
-            continue
-        scaled += 1
-        mean = F[slot, means + j]
-        distance = vector[j] - mean
-        if distance != distance or distance == 0.0:
-            continue
-        deviation = max(np.sqrt(F[slot, variances + j]), ROUNDING * abs(mean))
-        reach = REACH * deviation
-        if distance >= reach:
-            out[j] = 1.0
-        elif distance <= -reach:
-            out[j] = 0.0
-        else:
-            out[j] = 0.5 + distance / (2.0 * reach)
+        if n >= MIN_READINGS:
+            scaled += 1
+            out[j] = _scaled(value, mean, std)
+        if learning and value == value:
+            _learn(F, W, slot, plan, j, value, n, mean, variance, std)
     return scaled
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True)
 def learn_scale(F, W, slot, plan, vector):  # type: ignore[no-untyped-def]
     """Takes the vector (features,) into location and scale; NaN is passed over.
 
     From MIN_READINGS on, a value moves them by no more than one at REACH deviations would: a spike of 1e17 is forgotten
     with the rest, while a scale that is truly too small still grows threefold in a hundred readings.
     """
-    means, variances = plan.base, plan.base + plan.features
     for j in range(plan.features):
-        value = vector[j]
-        if value != value:
-            continue
-        n = readings_of(W, slot, plan, j)
-        mean, variance = F[slot, means + j], F[slot, variances + j]
-        distance = min(max(value, -HUGE), HUGE) - mean
-        if n >= MIN_READINGS:
-            reach = REACH * np.sqrt(variance)
-            if reach <= REACH * ROUNDING * abs(mean):  # constant so far: let it take a first step of its own size
-                reach = max(1.0, abs(mean))
-            distance = min(max(distance, -reach), reach)
-        if n < plan.memory:
-            n += 1
-            W[slot, plan.base + 2 * plan.features + j // 4] += np.int64(1) << np.int64(_COUNT_BITS * (j & 3))
-        weight = 1.0 / n
-        F[slot, means + j] = mean + weight * distance
-        F[slot, variances + j] = (1.0 - weight) * (variance + weight * distance * distance)
+        if vector[j] == vector[j]:
+            mean, variance = F[slot, plan.base + j], F[slot, plan.base + plan.features + j]
+            _learn(F, W, slot, plan, j, vector[j], readings_of(W, slot, plan, j), mean, variance, np.sqrt(variance))

@@ -141,7 +141,7 @@ def track_interval(state: F64, time: int) -> float:
     return intervals
 
 
-@kernel("numpy")
+@kernel("numpy", inlined=True)
 def innovation(state: F64, x: F64, terms: int, y: float, intervals: float) -> float:
     """Prediction error of the standardised value `y` in scales; NaN across a gap and before the first fit.
 

@@ -112,7 +112,7 @@ def _calibrated(x: float) -> float:
     return 1.0 if x >= 1.0 else (1.0 - x) / -log(x)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def take_score(
     F: F64,
     W: I64,

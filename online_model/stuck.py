@@ -69,7 +69,7 @@ def rests(state: F64, at: int) -> bool:
     return state[at + RUN] > 1.0 and repeats >= _RESTING * steps
 
 
-@kernel("numpy")
+@kernel("numpy", inlined=True)
 def bet_on_stuck(state: F64, at: int, value: float, time: int, offset: int, betting: bool) -> float:
     """Moves the evidence by a present value and returns M; with `betting` False it only learns.
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from contracts.columns import F64, I64, U8, U64, Columns, RawBatch
 from contracts.hashing import hash_bytes
+from contracts.kernel import kernel
 from contracts.outcomes import MAX_CATEGORY_BYTES, MAX_ENTITY_BYTES, MAX_VALUE_BYTES
 from stream_processors.decoding.byte_copy import copy_bytes
 from stream_processors.decoding.json_kernel import plain_string, skip_boolean, skip_not_finite, skip_null, skip_space, skip_value
@@ -40,7 +41,7 @@ def new_scratch(plan: Plan) -> Scratch:
     return Scratch(np.arange(_POSITIONS, dtype=np.int64) % keys, np.zeros(keys, np.int64), np.zeros((plan.categories + 2, 2), np.int64))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel()
 def parse_records(plan: Plan, raw: RawBatch, out: Columns, scratch: Scratch, first: int) -> int:
     """Fills the rows of `out` from `first` on; the index of the first odd record, or n. Rows before `first` are done."""
     buffer, value_end, key_end = raw.values, raw.value_end, raw.key_end

@@ -96,7 +96,7 @@ def is_remembered(W, slot, plan, time, fingerprint):  # type: ignore[no-untyped-
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def remember(W, slot, plan, time, fingerprint):  # type: ignore[no-untyped-def]
     """Remembers a folded reading in the place of the oldest; returns 1 where that one could still have been repeated.
 

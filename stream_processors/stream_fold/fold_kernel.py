@@ -18,7 +18,7 @@ from online_model.consistency import bet_on_consistency, settle_categories
 from online_model.delay import bet_on_delay, reset_delay
 from online_model.evidence_buffer import emit
 from online_model.half_space_trees import is_ready, score_and_learn_trees, score_trees
-from online_model.input_scale import learn_scale, reset_scale, scale_inputs
+from online_model.input_scale import reset_scale, scale_inputs
 from online_model.residuals import TERMS
 from online_model.score_evidence import reset_score_evidence, take_score
 from stream_processors.stream_fold import entity_rows as head
@@ -120,7 +120,7 @@ def new_scratch(numbers: int, categories: int, inputs: int, summaries: int) -> S
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def fingerprint_of(columns, row):  # type: ignore[no-untyped-def]
     """64-bit fingerprint of the canonical content of a row: its id where there is one, else its values."""
     if columns.id_hash[row] != 0:
@@ -135,7 +135,7 @@ def fingerprint_of(columns, row):  # type: ignore[no-untyped-def]
     return state
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def code_of(categories, field, columns, row):  # type: ignore[no-untyped-def]
     """Code of the row's value of a category field, −1 where missing; a value not seen before gets the next free code."""
     wanted = columns.category_hash[row, field]
@@ -197,7 +197,7 @@ def place_entity(plan, entities, partition, order, columns, row, out, buffer):  
     return slot
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def decide(plan, entities, partition, order, columns, row, out, buffer):  # type: ignore[no-untyped-def]
     """The end of a row whose shape is good, up to `folded`; its slot or −1 stands in out.slot. Negative: room is asked for."""
     P, PF, F, W = partition.P, partition.PF, entities.F, entities.W
@@ -245,7 +245,7 @@ def decide(plan, entities, partition, order, columns, row, out, buffer):  # type
     return FOLDED
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def dig_up_floor(evicted, P, name_hash):  # type: ignore[no-untyped-def]
     """The floor of an entity that is not known, without taking it out of the table."""
     bucket = np.int64(np.uint64(name_hash) % np.uint64(len(evicted)))
@@ -255,7 +255,7 @@ def dig_up_floor(evicted, P, name_hash):  # type: ignore[no-untyped-def]
     return P[word.UNKNOWN_FLOOR]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def learn_row(plan, entities, partition, trees, group, columns, row, out, scratch, buffer):  # type: ignore[no-untyped-def]
     """Features, vector, score and detectors of a folded row."""
     P, F, W = partition.P, entities.F, entities.W
@@ -284,9 +284,7 @@ def learn_row(plan, entities, partition, trees, group, columns, row, out, scratc
     for j in range(len(plan.score_inputs)):
         scratch.chosen[j] = out.vector[row, plan.score_inputs[j]]
     inputs = scratch.inputs if plan.compiled_score else out.inputs[row]
-    out.scaled[row] = scale_inputs(F, W, slot, plan.scale, scratch.chosen, inputs)
-    if in_order:
-        learn_scale(F, W, slot, plan.scale, scratch.chosen)
+    out.scaled[row] = scale_inputs(F, W, slot, plan.scale, scratch.chosen, inputs, in_order)
     if plan.compiled_score and out.scaled[row]:
         ready = is_ready(trees)
         score = score_and_learn_trees(trees, inputs) if in_order else score_trees(trees, inputs)
@@ -296,7 +294,7 @@ def learn_row(plan, entities, partition, trees, group, columns, row, out, scratc
     update_cells(F, W, slot, plan.cells, time, offset, scratch.number, scratch.state, in_order, scratch.terms, buffer, row)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def judge_score(plan, entities, group, columns, row, out, inputs, score, buffer):  # type: ignore[no-untyped-def]
     """Puts down a row's score and its p-value; unless the row came out of order, remembers the score and bets on it."""
     F, W, slot = entities.F, entities.W, out.slot[row]
@@ -316,14 +314,14 @@ def judge_score_outside(plan, entities, partition, group, columns, row, out, sco
     put_clock(buffer, told, partition.P)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def put_clock(buffer, told, P):  # type: ignore[no-untyped-def]
     """Dates the evidence from `told` on; the record that caused it may bear no time, or one that is years ahead."""
     for at in range(told, buffer.used[0]):
         buffer.clock[at] = P[word.CLOCK]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def watch_delay(plan, entities, outcome, columns, row, out, buffer):  # type: ignore[no-untyped-def]
     """Tells an entity's delay statistic how its record arrived."""
     W, slot = entities.W, out.slot[row]
@@ -332,7 +330,7 @@ def watch_delay(plan, entities, outcome, columns, row, out, buffer):  # type: ig
         bet_on_delay(entities.F, slot, plan.delay, outcome != FOLDED, newest, first, readings, columns.offset[row], buffer, row)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def watch_consistency(plan, partition, outcome, columns, row, scratch, buffer):  # type: ignore[no-untyped-def]
     """Tells the partition's consistency statistic what the record looked like."""
     state, settled, known, clock = partition.consistency, partition.settled, partition.categories.known, partition.P[word.CLOCK]
@@ -346,7 +344,7 @@ def watch_consistency(plan, partition, outcome, columns, row, scratch, buffer): 
     bet_on_consistency(state, settled, known, reason, unknown, outcome == FOLDED, new, season, clock, first, offset, buffer, row)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def log_vector_due(W, slot, every, newest):  # type: ignore[no-untyped-def]
     """Whether this row's vector goes on the inference log."""
     if every == 0:
@@ -357,7 +355,8 @@ def log_vector_due(W, slot, every, newest):  # type: ignore[no-untyped-def]
     return 1
 
 
-# Without numba's reference counts, here and in all that is called: they took two fifths of the loop's time.
+# Without numba's reference counts, here and in all that is called: they took two fifths of the loop's time. What every row goes
+# through is a part of the loop (forceinline), here and in the modules called: a call hands over every word of every plan and array.
 @numba.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 def fold_rows(begin, end, plan, entities, partition, order, trees, group, columns, out, scratch, buffer):  # type: ignore[no-untyped-def]
     """Folds rows begin ≤ row < end; returns (row to go on with, why it stopped).
@@ -400,7 +399,7 @@ def fold_rows(begin, end, plan, entities, partition, order, trees, group, column
     return end, DONE
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def tell_time(plan, entities, partition, columns, row, out, scratch, buffer):  # type: ignore[no-untyped-def]
     """Moves the partition clock to an accepted event time and does what is due at the edges that it crosses."""
     P, PF = partition.P, partition.PF

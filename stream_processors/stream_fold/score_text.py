@@ -11,6 +11,9 @@ from stream_processors.stream_fold.fold_kernel import ACCURACY, FOLDED, OUT_OF_O
 
 DIGITS = 1_000_000  # scores and p-values are written with six decimals: finer is noise, and costs bytes in every record
 _FIXED = 360  # bytes of a record besides entity, feed and model names
+_DIGITS, _HUNDRED, _TEN = np.uint64(DIGITS), np.uint64(100), np.uint64(10)
+_POWERS = np.array([10**n for n in range(20)], np.uint64)
+_PAIRS = np.frombuffer("".join(f"{n:02d}" for n in range(100)).encode(), np.uint8)
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
@@ -30,7 +33,7 @@ _AS_OF = _text(',"as_of":')
 _FLAG_NAMES = (_text('"out_of_order"'), _text('"accuracy"'), _text('"partial"'))
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def put_bytes(out, at, text):  # type: ignore[no-untyped-def]
     """Appends bytes; returns the new end."""
     for i in range(len(text)):
@@ -38,20 +41,30 @@ def put_bytes(out, at, text):  # type: ignore[no-untyped-def]
     return at + len(text)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def put_integer(out, at, value):  # type: ignore[no-untyped-def]
     """Appends a decimal integer ≥ 0."""
-    digits, rest = 1, value
-    while rest >= 10:
-        rest //= 10
+    rest, digits = np.uint64(value), 1
+    while digits < len(_POWERS) and rest >= _POWERS[digits]:
         digits += 1
-    for i in range(digits):
-        out[at + digits - 1 - i] = 48 + value % 10
-        value //= 10
+    put_digits(out, at, digits, rest)
     return at + digits
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def put_digits(out, at, digits, rest):  # type: ignore[no-untyped-def]
+    """Writes so many last digits of a uint64, two at a time: a division by a constant is the slow part."""
+    end = at + digits
+    while end - at >= 2:
+        pair = np.int64(rest % _HUNDRED) * 2
+        rest //= _HUNDRED
+        out[end - 2], out[end - 1] = _PAIRS[pair], _PAIRS[pair + 1]
+        end -= 2
+    if end > at:
+        out[at] = 48 + rest % _TEN
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def put_decimal(out, at, value):  # type: ignore[no-untyped-def]
     """Appends a number rounded half up to six decimals, or null for NaN; |value| is cut at 1e9."""
     if value != value:
@@ -60,17 +73,14 @@ def put_decimal(out, at, value):  # type: ignore[no-untyped-def]
         out[at] = 45
         at += 1
         value = -value
-    scaled = np.int64(min(value, 1e9) * DIGITS + 0.5)
-    at = put_integer(out, at, scaled // DIGITS)
+    scaled = np.uint64(min(value, 1e9) * DIGITS + 0.5)
+    at = put_integer(out, at, scaled // _DIGITS)
     out[at] = 46
-    rest = scaled % DIGITS
-    for i in range(6):
-        out[at + 6 - i] = 48 + rest % 10
-        rest //= 10
+    put_digits(out, at + 1, 6, scaled % _DIGITS)
     return at + 7
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def put_json_text(out, at, text, start, end):  # type: ignore[no-untyped-def]
     """Appends UTF-8 as the inside of a JSON string."""
     for i in range(start, end):
@@ -90,7 +100,7 @@ def put_json_text(out, at, text, start, end):  # type: ignore[no-untyped-def]
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def put_flags(out, at, flags):  # type: ignore[no-untyped-def]
     """Appends the list of a row's flags, or nothing where there are none."""
     first = True
