@@ -60,7 +60,7 @@ class MigratedPlace(NamedTuple):
 
 
 class MigrationReport(NamedTuple):
-    """`places` is empty where nothing was cut over."""
+    """`places` has the partitions that were cut over now."""
 
     feed: str
     places: list[MigratedPlace]
@@ -117,14 +117,15 @@ class Migration:
         Raises:
             StateError: a partition is not folded with the old definition, or has no checkpoint yet.
             HistoryError: the archive cannot be read.
-            Fenced: a worker took the partition meanwhile; run it again.
+            Fenced: a worker took the partition meanwhile; run it again, and the partitions that are done are left as they are.
         """
         clients: tuple[AIOKafkaConsumer | AIOKafkaProducer, ...] = (self._source, self._reader, self._producer)
         for client in clients:
             await client.start()
         try:
             self._archive = await open_archive(self._new, self._kafka, HistoryFiles(self._history))
-            beside = [await self._fold_beside(partition) for partition in range(self._archive.topics[events_topic(self._new)].partitions)]
+            partitions = range(self._archive.topics[events_topic(self._new)].partitions)
+            beside = [found for partition in partitions if (found := await self._fold_beside(partition)) is not None]
             before, after = (self._incidents(feed, beside, at) for at, feed in enumerate((self._old, self._new)))
             places = [await self._cut_over(item) for item in beside] if cut_over else []
         finally:
@@ -132,10 +133,14 @@ class Migration:
                 await client.stop()
         return MigrationReport(self._new.name, places, len(before & after), sorted(before - after), sorted(after - before))
 
-    async def _fold_beside(self, partition: int) -> _Beside:
+    async def _fold_beside(self, partition: int) -> _Beside | None:
+        """Both folds up to the last checkpoint; None of a partition that a migration which did not come to its end has cut over."""
         old, new = (Place(feed, "events", partition) for feed in (self._old, self._new))
         found = current_generation(await whole_switches(self._new, self._kafka, self._archive), new.topic, partition)
         manifest = await PartitionReader(self._redis, new.feed.name, new.store_name).manifest()
+        if found is not None and found.switch.definition == self._new.hash:
+            log.info("%s/%d is folded with the new definition already", new.topic, partition)
+            return None
         if found is None or manifest is None or manifest.generation != found.switch.generation:
             raise StateError(f"{new.topic}/{partition}: no checkpoint of its generation yet; start a worker and let it fold")
         if found.switch.definition != self._old.hash:
@@ -200,7 +205,7 @@ class Migration:
         chunks = fold.all_chunks()
         # before the switch: a worker that finds the generation and no checkpoint of it goes on from the copy
         FullCopies(self._history, place.feed.name, begun).write(manifest, chunks)
-        await switches.append(begun)
+        await switches.record(begun)  # where a worker has taken the place again it must not stand in the store either
         if not (await store.checkpoint(manifest, chunks)).written:
             log.warning("%s/%d: Redis had forgotten; the new worker takes the state from the full copy", place.topic, place.partition)
         everything = fold.everything_served()
