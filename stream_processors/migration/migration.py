@@ -31,7 +31,14 @@ from stream_processors.archive.whole_log import FeedArchive, WholeLog, open_arch
 from stream_processors.decoding.batches import Fetched, raw_batch
 from stream_processors.judge_fold import JudgeFold
 from stream_processors.log_fold import LogFold, OutRecord
-from stream_processors.runner.clients import batch_consumer, free_consumer, has_transactions, plain_producer, transactional_producer
+from stream_processors.runner.clients import (
+    batch_consumer,
+    free_consumer,
+    has_transactions,
+    plain_producer,
+    stopped,
+    transactional_producer,
+)
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.switch_log import SwitchLog, current_generation
@@ -130,7 +137,7 @@ class Migration:
             places = [await self._cut_over(item) for item in beside] if cut_over else []
         finally:
             for client in clients:
-                await client.stop()
+                await stopped(client)
         return MigrationReport(self._new.name, places, len(before & after), sorted(before - after), sorted(after - before))
 
     async def _fold_beside(self, partition: int) -> _Beside | None:
@@ -163,7 +170,7 @@ class Migration:
         if await has_transactions(self._kafka):  # fences the owner before, which then lets go
             producer = transactional_producer(self._kafka, place.transactional_id)
             await producer.start()
-            await producer.stop()
+            await stopped(producer)
         topic = topic_name(place.feed, "switches")
         self._reader.assign([TopicPartition(topic, 0)])
         switches = SwitchLog(topic, self._producer, self._reader)
