@@ -14,7 +14,7 @@ from tests.storm.generations import places_of
 from tests.storm.mechanisms import FOLDS
 from tests.storm.plants import VARIANTS, write_plant
 from tests.storm.seams import TAKING
-from tests.storm.steps import Step
+from tests.storm.steps import Step, passing
 
 if TYPE_CHECKING:
     from tests.storm.fleet import Process
@@ -40,16 +40,16 @@ def _replace(storm: Storm, step: Step, plant: Path, feed: Feed) -> None:
     chance = random.Random(f"replaced {storm.seed} {step.number} {feed.hash}")
     time.sleep(step.after)
     began = time.monotonic()
-    for command in list(storm.fleet.others):
-        storm.fleet.dismiss_other(command)
+    others = _dismiss_others(storm)
     if chance.random() < 0.5:
         _stop_all(storm)
     else:
         _kill_all(storm)
     _goes_over(storm, plant, feed)
-    armed = storm.fleet.start_worker(seam=chance.choice(TAKING), passing=chance.randrange(1, 4))
-    _start_all(storm)
-    _dies(storm, armed)
+    seam = chance.choice(TAKING)
+    armed = storm.fleet.start_worker(seam=seam, passing=passing(seam, chance))
+    _start_all(storm, others)
+    _dies(storm, armed, seam)
     _taken_over(storm, began, places_of(feed, storm.partitions))
 
 
@@ -84,8 +84,7 @@ def _roll(storm: Storm, chance: random.Random, step: Step) -> None:
         storm.tally.rebalances += 2
     for worker in storm.fleet.workers[: -len(before)]:
         storm.fleet.dismiss(worker)
-    for command in list(storm.fleet.others):
-        storm.fleet.dismiss_other(command)
+    for command in _dismiss_others(storm):
         storm.fleet.start_other(command)
 
 
@@ -109,11 +108,10 @@ def migrated(storm: Storm, step: Step) -> None:
         migration = storm.fleet.start_migration(plant)
     else:
         raise AssertionError(f"{MIGRATIONS} migrations did not come to their end: {migration.child.log_tail()[-3000:]}")
-    for command in list(storm.fleet.others):
-        storm.fleet.dismiss_other(command)
+    others = _dismiss_others(storm)
     _stop_all(storm)
     _goes_over(storm, plant, feed)
-    _start_all(storm)
+    _start_all(storm, others)
     _taken_over(storm, began, places_of(feed, storm.partitions))
 
 
@@ -146,17 +144,28 @@ def _goes_over(storm: Storm, plant: Path, feed: Feed) -> None:
     storm.fleet.plant = plant
 
 
-def _start_all(storm: Storm) -> None:
+def _dismiss_others(storm: Storm) -> list[str]:
+    """Archiver and trainer, where there are any; their commands."""
+    commands = list(storm.fleet.others)
+    for command in commands:
+        storm.fleet.dismiss_other(command)
+    return commands
+
+
+def _start_all(storm: Storm, others: list[str]) -> None:
     for _ in range(2):
         storm.fleet.start_worker()
         storm.tally.rebalances += 1
-    for command in ("archive", "trainer"):
+    for command in others:
         storm.fleet.start_other(command)
 
 
-def _dies(storm: Storm, armed: Process) -> None:
+def _dies(storm: Storm, armed: Process, seam: str) -> None:
     """Waits for the blow; the armed worker joins with the others, so it has places to take."""
-    if not _ended(storm, armed, REACH_SECONDS):
+    if _ended(storm, armed, REACH_SECONDS) is not None:
+        storm.tally.struck(seam)
+    else:
+        storm.tally.never(seam)
         armed.kill()
     storm.tally.kills += 1
     storm.tally.rebalances += 2

@@ -107,12 +107,27 @@ def _no_transactional_fence() -> None:
     feed_runners.transactional_producer = lambda settings, name: made(settings, f"{name}-{os.getpid()}")
 
 
+def _no_start() -> None:
+    """Another definition begins where the log ends, and not at the last checkpoint: what lies between is in neither generation."""
+    from stream_processors.runner.partition_runner import PartitionRunner
+
+    begin = PartitionRunner._begin
+
+    async def at_the_end(self: PartitionRunner, cause: str, before: Any, checkpoint: Any, bounds: Any) -> Any:
+        if before is not None:
+            bounds = bounds._replace(start=bounds.end)
+        return await begin(self, cause, before, checkpoint, bounds)
+
+    PartitionRunner._begin = at_the_end  # type: ignore[method-assign]
+
+
 MECHANISMS: dict[str, Callable[[], None]] = {
     "fence": _no_fence,
     "guard": _no_guard,
     "suppression": _no_suppression,
     "flip": _no_flip,
     "switch": _no_switch,
+    "start": _no_start,
     "transactional-fence": _no_transactional_fence,
 }
 
