@@ -18,7 +18,7 @@ from stream_processors.archive.positions import start_position
 from stream_processors.archive.score_cuts import Place, archived_place
 from stream_processors.archive.score_decoding import ScoreRecord, decode_scores, history_rows, vector_of
 from stream_processors.log_ends import end_offset
-from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.clients import free_consumer, stopped
 from stream_processors.topics import describe_topics
 from stream_processors.verification.log_reader import read_portions, read_switches
 
@@ -57,7 +57,7 @@ async def read_tail(feed: Feed, kafka: KafkaSettings, url: str) -> LogTail:
                 tables += _tables(feed, fresh, topic)
             ends[partition] = (newest.generation, newest.cut)
     finally:
-        await consumer.stop()
+        await stopped(consumer)
     return LogTail(pa.concat_tables(tables), ends)
 
 

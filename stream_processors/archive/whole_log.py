@@ -20,7 +20,7 @@ from stream_processors.decoding.batches import Fetched, keys_and_values
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import Models
 from stream_processors.runner.batch_consumer import PlainConsumer
-from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.clients import free_consumer, stopped
 from stream_processors.runner.switch_log import Recorded, decoded_switch, valid_switches
 from stream_processors.topics import TopicState, describe_topics
 from stream_processors.verification.log_reader import read_batches, read_portions
@@ -148,4 +148,4 @@ async def _every_record(feed: Feed, kind: str, kafka: KafkaSettings, archive: Fe
             for record in records:
                 yield record
     finally:
-        await consumer.stop()
+        await stopped(consumer)

@@ -33,7 +33,7 @@ from stream_processors.backtest.column_rows import join_columns, take_rows
 from stream_processors.dead_letters import read_dead_letters
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.decoding.decoder import Decoder
-from stream_processors.runner.clients import batch_consumer
+from stream_processors.runner.clients import batch_consumer, stopped
 from stream_processors.runner.switch_log import current_generation
 from stream_processors.stream_fold.fold import StreamFold
 from stream_processors.stream_fold.fold_kernel import RowOutputs
@@ -128,7 +128,7 @@ class _LateWork:
                     parts.append(take_rows(columns, chosen, 0)._replace(offset=columns.offset[chosen]))
                 say(f"{topic}/{partition}", fetched.next_offset - start, end - start)
         finally:
-            await consumer.stop()
+            await stopped(consumer)
         lost = [i for i, letter in enumerate(letters) if letter.offset < start]
         held = [i for i in lost if sample.reason[i] == 0 and not letters[i].truncated]
         self.gone += len(lost) - len(held)

@@ -31,7 +31,14 @@ from stream_processors.archive.whole_log import FeedArchive, WholeLog, open_arch
 from stream_processors.decoding.batches import Fetched, raw_batch
 from stream_processors.judge_fold import JudgeFold
 from stream_processors.log_fold import LogFold, OutRecord
-from stream_processors.runner.clients import batch_consumer, free_consumer, has_transactions, plain_producer, transactional_producer
+from stream_processors.runner.clients import (
+    batch_consumer,
+    free_consumer,
+    has_transactions,
+    plain_producer,
+    stopped,
+    transactional_producer,
+)
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.switch_log import SwitchLog, current_generation
@@ -60,7 +67,7 @@ class MigratedPlace(NamedTuple):
 
 
 class MigrationReport(NamedTuple):
-    """`places` is empty where nothing was cut over."""
+    """`places` has the partitions that were cut over now."""
 
     feed: str
     places: list[MigratedPlace]
@@ -117,25 +124,30 @@ class Migration:
         Raises:
             StateError: a partition is not folded with the old definition, or has no checkpoint yet.
             HistoryError: the archive cannot be read.
-            Fenced: a worker took the partition meanwhile; run it again.
+            Fenced: a worker took the partition meanwhile; run it again, and the partitions that are done are left as they are.
         """
         clients: tuple[AIOKafkaConsumer | AIOKafkaProducer, ...] = (self._source, self._reader, self._producer)
         for client in clients:
             await client.start()
         try:
             self._archive = await open_archive(self._new, self._kafka, HistoryFiles(self._history))
-            beside = [await self._fold_beside(partition) for partition in range(self._archive.topics[events_topic(self._new)].partitions)]
+            partitions = range(self._archive.topics[events_topic(self._new)].partitions)
+            beside = [found for partition in partitions if (found := await self._fold_beside(partition)) is not None]
             before, after = (self._incidents(feed, beside, at) for at, feed in enumerate((self._old, self._new)))
             places = [await self._cut_over(item) for item in beside] if cut_over else []
         finally:
             for client in clients:
-                await client.stop()
+                await stopped(client)
         return MigrationReport(self._new.name, places, len(before & after), sorted(before - after), sorted(after - before))
 
-    async def _fold_beside(self, partition: int) -> _Beside:
+    async def _fold_beside(self, partition: int) -> _Beside | None:
+        """Both folds up to the last checkpoint; None of a partition that a migration which did not come to its end has cut over."""
         old, new = (Place(feed, "events", partition) for feed in (self._old, self._new))
         found = current_generation(await whole_switches(self._new, self._kafka, self._archive), new.topic, partition)
         manifest = await PartitionReader(self._redis, new.feed.name, new.store_name).manifest()
+        if found is not None and found.switch.definition == self._new.hash:
+            log.info("%s/%d is folded with the new definition already", new.topic, partition)
+            return None
         if found is None or manifest is None or manifest.generation != found.switch.generation:
             raise StateError(f"{new.topic}/{partition}: no checkpoint of its generation yet; start a worker and let it fold")
         if found.switch.definition != self._old.hash:
@@ -158,7 +170,7 @@ class Migration:
         if await has_transactions(self._kafka):  # fences the owner before, which then lets go
             producer = transactional_producer(self._kafka, place.transactional_id)
             await producer.start()
-            await producer.stop()
+            await stopped(producer)
         topic = topic_name(place.feed, "switches")
         self._reader.assign([TopicPartition(topic, 0)])
         switches = SwitchLog(topic, self._producer, self._reader)
@@ -200,7 +212,7 @@ class Migration:
         chunks = fold.all_chunks()
         # before the switch: a worker that finds the generation and no checkpoint of it goes on from the copy
         FullCopies(self._history, place.feed.name, begun).write(manifest, chunks)
-        await switches.append(begun)
+        await switches.record(begun)  # where a worker has taken the place again it must not stand in the store either
         if not (await store.checkpoint(manifest, chunks)).written:
             log.warning("%s/%d: Redis had forgotten; the new worker takes the state from the full copy", place.topic, place.partition)
         everything = fold.everything_served()

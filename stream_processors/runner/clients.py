@@ -32,7 +32,10 @@ _closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
 
 
 async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Closes a client; where its broker is gone, it goes on closing by itself, and nobody waits for it."""
+    """Closes a client; where its broker is gone, it goes on closing by itself, and nobody waits for it.
+
+    An aiokafka consumer that is about to try a fetch again raises CancelledError out of its own `stop`: the caller is not cancelled by it.
+    """
     closing = asyncio.create_task(client.stop())
     _closing.add(closing)
     closing.add_done_callback(_closed)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
-from contracts.errors import Fenced, StateError
+from contracts.errors import StateError
 from contracts.records import Rollout, Switch
 from feature_store.checkpoint import Checkpoint, Manifest
 from feature_store.full_copies import FullCopies
@@ -164,20 +164,10 @@ class PartitionRunner:
             cause=cause,
             epoch=self.epoch,
         )
-        await self._record(begun)
+        await self._switches.record(begun)
         say = log.info if cause == FIRST_START else log.warning
         say("%s/%d: generation %d begins at offset %d: %s", place.topic, place.partition, self.generation, start, cause)
         return begun
-
-    async def _record(self, switch: Switch) -> None:
-        """Puts a switch down and sees it stand.
-
-        Raises:
-            Fenced: a later `taken` stands before it, also one that a broker took down twice; whoever reads it will not act on it.
-        """
-        offset = await self._switches.append(switch)
-        if all(found.offset != offset for found in await self._switches.read_to(offset)):
-            raise Fenced(f"{self.place.topic}/{self.place.partition} was taken again before offset {offset} of {self._switches.topic}")
 
     async def _go_on(self, generation: Switch, checkpoint: Checkpoint | None) -> None:
         """Puts back the state of the generation, or begins it anew at its birth where the store lost it."""
@@ -221,7 +211,7 @@ class PartitionRunner:
             cause=rollout.id,
             epoch=self.epoch,
         )
-        await self._record(switch)  # before any output that it governs
+        await self._switches.record(switch)  # before any output that it governs
         self.fold.place_models(here, self._models.models.placement_of(switch))
 
     def _withhold(self, stored: Checkpoint | None) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from contracts.errors import ServerUnavailable, StreamgaugeError
+from contracts.errors import Fenced, ServerUnavailable, StreamgaugeError
 from contracts.record_reader import RecordReader
 from contracts.records import Switch
 
@@ -48,6 +48,17 @@ class SwitchLog:
         """Puts a switch down, acknowledged by all replicas, and returns its offset."""
         sent = await self._producer.send_and_wait(self.topic, msgspec.json.encode(switch), partition=0)
         return int(sent.offset)
+
+    async def record(self, switch: Switch) -> int:
+        """Puts a switch of a place's owner down, sees that it stands, and returns its offset.
+
+        Raises:
+            Fenced: a later `taken` stands before it, also one that a broker took down twice; whoever reads it will not act on it.
+        """
+        offset = await self.append(switch)
+        if all(found.offset != offset for found in await self.read_to(offset)):
+            raise Fenced(f"{switch.log}/{switch.partition} was taken again before offset {offset} of {self.topic}")
+        return offset
 
     async def read_to(self, offset: int) -> list[Recorded]:
         """Every valid switch up to and including `offset`, from the first one on.

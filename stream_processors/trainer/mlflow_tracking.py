@@ -57,12 +57,23 @@ class MlflowTracking:
         uri = os.environ.get(URI_VARIABLE)
         self._artifacts: str | None = None
         if not uri:
-            directory.mkdir(parents=True, exist_ok=True)
-            uri = f"sqlite:///{directory.resolve() / 'mlflow.db'}"
+            database = directory.resolve() / "mlflow.db"
+            if not database.exists():
+                self._make(database)
+            uri = f"sqlite:///{database}"
             self._artifacts = (directory.resolve() / "artifacts").as_uri()
         self.uri = uri
         self._mlflow.set_tracking_uri(uri)
         self._client = self._mlflow.MlflowClient()
+
+    def _make(self, database: Path) -> None:
+        """Whole or not at all: of a database that was begun MLflow says for ever that tables which it wants to make are there already."""
+        database.parent.mkdir(parents=True, exist_ok=True)
+        begun = database.with_name(f"{database.name}.begun-{os.getpid()}")
+        begun.unlink(missing_ok=True)  # of a process that had the same number
+        self._mlflow.MlflowClient(f"sqlite:///{begun}").search_experiments(max_results=1)
+        if not database.exists():  # by another trainer meanwhile
+            begun.replace(database)
 
     def record(self, snapshot: Snapshot, trained: Trained, request: RetrainRequest, examples: tuple[int, int]) -> None:
         """A run of the request with one nested for each candidate; the version registered with the alias `challenger`, once."""

@@ -13,7 +13,7 @@ from stream_processors.archive.whole_log import WholeLog
 from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import OutRecord
 from stream_processors.record_sources import is_of_generation_before
-from stream_processors.runner.clients import free_consumer
+from stream_processors.runner.clients import free_consumer, stopped
 from stream_processors.verification.comparison import Comparison
 from stream_processors.verification.log_reader import as_published
 
@@ -51,7 +51,7 @@ class OutputReader:
     async def stop(self) -> None:
         """Closes the reader."""
         if self._started:
-            await self._consumer.stop()
+            await stopped(self._consumer)
 
     async def _read_on(self) -> bool:
         if self._portions is None:

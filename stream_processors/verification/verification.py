@@ -22,7 +22,7 @@ from feature_store.history_files import HistoryFiles, ScoreFile
 from feature_store.partition_reader import PartitionReader
 from stream_processors.archive.whole_log import FeedArchive, WholeLog, open_archive, whole_models, whole_switches
 from stream_processors.models_log import Models
-from stream_processors.runner.clients import batch_consumer, free_consumer
+from stream_processors.runner.clients import batch_consumer, free_consumer, stopped
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.switch_log import Recorded, current_generation, model_switches
@@ -107,7 +107,7 @@ class _Verifier:
         self._files = await asyncio.to_thread(self._history.scores, self._feed.name)
 
     async def stop(self) -> None:
-        await self._source.stop()
+        await stopped(self._source)
 
     def history_report(self) -> HistoryReport:
         """After all places."""
@@ -176,7 +176,7 @@ class _Verifier:
             labels = LabelVerification(place, generation, self._archive, self._kafka, self._source, self._recorded)
             return await labels.run(checkpoint, consumer, self._say)
         finally:
-            await consumer.stop()
+            await stopped(consumer)
 
     async def _range(self, place: Place, log: WholeLog) -> Range:
         """What to fold again. Where the log lacks the birth, from the oldest copy: more is checked than from the newest."""

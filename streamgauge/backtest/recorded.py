@@ -20,7 +20,7 @@ from stream_processors.backtest.column_rows import join_columns
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.decoding.decoder import Decoder
 from stream_processors.log_ends import end_offset
-from stream_processors.runner.clients import batch_consumer
+from stream_processors.runner.clients import batch_consumer, stopped
 from streamgauge.backtest.history import History
 
 
@@ -73,7 +73,7 @@ async def _read(feed: Feed, kafka: KafkaSettings, url: str, say: Callable[[str, 
                 say(f"{topic}/{partition}", fetched.next_offset - first, end - first)
             parts.append((partition, join_columns(found)))
     finally:
-        await consumer.stop()
+        await stopped(consumer)
     return parts
 
 

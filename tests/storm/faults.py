@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.storm import kafka_faults, load_faults, log_faults, network_faults, redis_faults, worker_faults
+from tests.storm import change_faults, kafka_faults, load_faults, log_faults, network_faults, redis_faults, worker_faults
 from tests.storm.steps import Step
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ FAULTS: dict[str, Callable[[Storm, Step], None]] = {
     "head-deleted": log_faults.head_deleted,
     "topic-recreated": log_faults.topic_recreated,
     "end-cut": log_faults.end_cut,
+    "definition-changed": change_faults.definition_changed,
+    "upgraded": change_faults.upgraded,
+    "migrated": change_faults.migrated,
     "surge": load_faults.surge,
     "hot-key": load_faults.hot_key,
     **{f"{server}-{what}": network_faults.of_link(server, what) for server in network_faults.SERVERS for what in network_faults.TROUBLES},

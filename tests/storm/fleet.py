@@ -65,12 +65,15 @@ class Process:
 class Fleet:
     """Workers, an archiver, a trainer.
 
+    `plant` and `newer` are those of processes that are started from now on, also by the supervisor.
+
     Args:
         without: mechanisms that are turned off in every process.
     """
 
     def __init__(self, plant: Path, servers: Servers, directory: Path, history: Path | None, without: Sequence[str] = ()) -> None:
-        self._plant, self._servers, self._directory, self._history = plant, servers, directory, history
+        self.plant, self._servers, self._directory, self._history = plant, servers, directory, history
+        self.newer: list[str] = []  # folds whose version is one higher than this one's
         self._without = list(without)
         self._count = 0
         self.workers: list[Process] = []  # that should live
@@ -79,17 +82,21 @@ class Fleet:
 
     def start_worker(self, **orders: object) -> Process:
         """A worker; with orders it is not among those that should live."""
-        arguments = ["worker", str(self._plant), "--web-port", str(free_port())]
+        arguments = ["worker", str(self.plant), "--web-port", str(free_port())]
         arguments += ["--history", str(self._history)] if self._history else []
         process = self._start("worker", arguments, orders)
         if not orders:
             self.workers.append(process)
         return process
 
+    def start_migration(self, new: Path) -> Process:
+        """`streamgauge migrate` from the present definition to another; it ends by itself."""
+        return self._start("migrate", ["migrate", str(self.plant), str(new), "--history", str(self._history)], {})
+
     def start_other(self, command: str) -> Process:
         """The archiver or the trainer."""
         rest = ["--to", str(self._history)] if command == "archive" else []
-        self.others[command] = self._start(command, [command, str(self._plant), *rest], {})
+        self.others[command] = self._start(command, [command, str(self.plant), *rest], {})
         return self.others[command]
 
     def dismiss_other(self, command: str) -> int:
@@ -130,5 +137,5 @@ class Fleet:
 
     def _start(self, kind: str, arguments: Sequence[str], orders: dict[str, object]) -> Process:
         self._count += 1
-        given = orders | ({"without": self._without} if self._without else {})
+        given = orders | {name: what for name, what in (("without", self._without), ("newer", self.newer)) if what}
         return Process(f"{kind}-{self._count}", arguments, given, self._servers, self._directory)

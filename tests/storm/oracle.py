@@ -32,6 +32,11 @@ class Verdict(NamedTuple):
     changed: int
     lines: list[str]
 
+    def __add__(self, other: Verdict) -> Verdict:  # type: ignore[override]
+        """Both."""
+        sums = (mine + yours for mine, yours in zip(self[:3], other[:3], strict=True))
+        return Verdict(*sums, [*self.lines, *other.lines])
+
 
 class Expected(NamedTuple):
     """What must stand on the logs, and in which generation each place must be where it is not the first."""
@@ -64,13 +69,13 @@ def judge(feed: Feed, servers: Servers, history: str, transactions: bool, expect
     lines += [f"{place.place}: generation {place.generation} had to begin" for place in begun]
     status = asyncio.run(feed_status(feed, servers))
     found, labels = status["totals"], status["labels"]
-    repeats, examples = example_ids(feed, servers)
+    repeats, examples = example_ids(feed, servers, report)
     repeats += tally["repeated"]
     if repeats:
         lines.append(f"{repeats} records stand twice")
     missing = [
-        ("events", expected.events, found["read"]),
-        ("labels", expected.labels, labels["read"]),
+        ("events", expected.events, found["read"] + sum(row["start_offset"] for row in status["partitions"])),
+        ("labels", expected.labels, labels["read"] + sum(place.first for place in report.places if "labels" in place.place)),
         ("examples", labels["joined"] + labels["correction"], examples),
     ]
     lines += [f"{what}: {sent} sent or due, {read} there" for what, sent, read in missing if sent != read]
@@ -89,13 +94,16 @@ def _tally(report: FeedReport) -> Counter[str]:
     return total
 
 
-def example_ids(feed: Feed, servers: Servers) -> tuple[int, int]:
-    """Repeated and distinct ids of examples; decisions and arrivals stand there, too, and are left out."""
+def example_ids(feed: Feed, servers: Servers, report: FeedReport) -> tuple[int, int]:
+    """Repeated ids of examples, and distinct ones of the newest generations; decisions and arrivals stand there, too, and are left out."""
     ids: Counter[str] = Counter()
     for value in read_topic(feed, servers, "examples"):
         name = msgspec.json.decode(value, type=_Named).id
         ids[name] += "/example/" in name
-    return sum(count - 1 for count in ids.values() if count), sum(1 for count in ids.values() if count)
+    labels = topic_name(feed, "labels")
+    places = [(*place.place.rpartition("/")[::2], place.generation) for place in report.places]
+    newest = tuple(f"{feed.name}/{generation}/{labels_place(int(p))}/" for topic, p, generation in places if topic == labels)
+    return sum(count - 1 for count in ids.values() if count), sum(1 for name, count in ids.items() if count and name.startswith(newest))
 
 
 def read_topic(feed: Feed, servers: Servers, kind: str, partition: int = 0) -> list[bytes]:
@@ -123,9 +131,7 @@ def ends(feed: Feed, servers: Servers, partitions: int = 0) -> dict[int, int]:
 
 async def progress(feed: Feed, servers: Servers, partitions: int) -> tuple[list[str], list[tuple[str, int, int]]]:
     """Places whose checkpoint has not come to the end of their log; and of every place where it stands and what waits there."""
-    logs = [("events", p, str(p)) for p in range(partitions)]
-    logs += [("labels", p, labels_place(p)) for p in range(partitions)]
-    logs += [("evidence", 0, "evidence"), ("examples", 0, "examples")]
+    logs = _places(partitions)
     found = await asyncio.to_thread(end_offsets, [(topic_name(feed, log), p) for log, p, _ in logs], servers.kafka)
     redis = await async_client(servers.redis, holds_state=False)
     lines, stand = [], []
@@ -139,6 +145,26 @@ async def progress(feed: Feed, servers: Servers, partitions: int) -> tuple[list[
     finally:
         await redis.aclose()
     return lines, stand
+
+
+async def generations(feed: Feed, servers: Servers, partitions: int) -> dict[str, int]:
+    """By topic and partition, the generation of each place's checkpoint; 0 where there is none."""
+    redis = await async_client(servers.redis, holds_state=False)
+    try:
+        found = {}
+        for log, partition, name in _places(partitions):
+            manifest = await PartitionReader(redis, feed.name, name).manifest()
+            found[f"{topic_name(feed, log)}/{partition}"] = manifest.generation if manifest else 0
+        return found
+    finally:
+        await redis.aclose()
+
+
+def _places(partitions: int) -> list[tuple[str, int, str]]:
+    """Log, partition and what the store calls it."""
+    logs = [("events", p, str(p)) for p in range(partitions)]
+    logs += [("labels", p, labels_place(p)) for p in range(partitions)]
+    return [*logs, ("evidence", 0, "evidence"), ("examples", 0, "examples")]
 
 
 async def served(feed: Feed, servers: Servers, partitions: int) -> dict[int, int]:

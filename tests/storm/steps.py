@@ -28,10 +28,11 @@ BROKER = ("zombie", "zombie-at", "broker-kill", "broker-restart")
 STATES = ("store-full", "store-busy", "script-kill", "store-gone", "flip-bit")
 LOGS = ("partitions-added", "head-deleted", "topic-recreated", "end-cut")
 LOAD = ("surge", "hot-key")
+CHANGES = ("definition-changed", "upgraded", "migrated")
 LINKS = ("slow", "lost", "half-open", "cut-reply")
 
 OTHERS: dict[str, tuple[str, ...]] = {
-    "apache": (*WORKERS, *STORE, *BROKER, *STATES, *LOGS, *LOAD),
+    "apache": (*WORKERS, *STORE, *BROKER, *STATES, *LOGS, *LOAD, *CHANGES),
     "embedded": (*WORKERS, *STORE),
     "apache-sentinel": ("failover",) * 4
     + ("failover-kill",) * 2
@@ -63,7 +64,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 """The faults of each setting besides those at seams."""
 AT_SEAMS = ("apache", "embedded")  # settings in which every seam is struck, once a turn
-LAST = ("surge", *LOGS)  # after these a storm begins on new servers: the log is long, or another
+LAST = ("surge", *LOGS, *CHANGES)  # after these a storm begins on new servers: the log is long or another, or the definition is
 
 
 def deck(seed: int, turn: int, setting: Setting, only: Collection[str] = ()) -> list[str]:

@@ -14,11 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from contracts.definition import Feed
 from contracts.errors import StateError, StreamgaugeError
 from stream_processors.topics import ensure_topics
 from streamgauge.local_stack import Child
 from tests.storm import faults, oracle
 from tests.storm.fleet import ROOT, Fleet
+from tests.storm.generations import judge_those_before
 from tests.storm.plants import PARTITIONS, write_plant
 from tests.storm.servers import StormServers
 from tests.storm.settings import Setting
@@ -54,12 +56,13 @@ class Storm:
     ) -> None:
         self.seed, self.setting, self.say = seed, setting, say
         self.tally = Tally()
-        self._without, self._others, self._name = without, others, name or f"storm-{seed}"
+        self._without, self._others, self.name = without, others, name or f"storm-{seed}"
         self._stack = ExitStack()
         self._told = 0  # falls
         self.partitions = PARTITIONS  # of events, now
         self.gone_events = 0  # that were sent to a log which is no more
         self.generations: dict[str, int] = {}  # that places must be in, where it is not the first
+        self.definitions: dict[str, Feed] = {}  # by hash, of the generations that are over
         self.keep = False  # the directory, after an error
 
     def __enter__(self) -> Self:
@@ -68,7 +71,7 @@ class Storm:
             stack.callback(self._remove)
             self.servers = stack.enter_context(StormServers(self.setting))
             self.history = self.directory / "history"
-            self.plant, self.feed = write_plant(self.directory, self._name)
+            self.plant, self.feed = write_plant(self.directory / "plants" / "first" / "plant.py", self.name)
             ensure_topics(self.feed, self.servers.servers.kafka)
             self.fleet = Fleet(self.plant, self.servers.for_fleet, self.directory, self.history, self._without)
             stack.callback(self.fleet.stop)
@@ -132,6 +135,8 @@ class Storm:
         expected = oracle.Expected(self.flow.events - self.gone_events, self.flow.labels, self.generations)
         verdict = oracle.judge(self.feed, self.servers.servers, str(self.history), self.setting.transactions, expected)
         falls = self.read_falls()
+        if self.definitions:
+            verdict += judge_those_before(self.feed, self.definitions, self.servers.servers, self.begun(), self.setting.transactions)
         self.tally.judged(verdict, len(falls))
         lines = [*verdict.lines[:20], *(json.dumps(fall) for fall in falls[:10])]
         bad = verdict.lost or verdict.doubled or verdict.changed or falls
@@ -176,6 +181,10 @@ class Storm:
         new = [f for f in found if "what" in f][self._told :]
         self._told += len(new)
         return new
+
+    def begun(self) -> list[dict[str, Any]]:
+        """The generations whose first checkpoint the watcher saw, each with the last one of the generation before it."""
+        return [found for line in self.falls.read_text().splitlines() if "begun" in (found := json.loads(line))]
 
     def _state(self) -> str:
         try:

@@ -33,6 +33,7 @@ CASES = {
     "suppression": Case("apache", [Step(n, "kill", (), 1.0 + n) for n in range(3)], ("doubled",)),
     "flip": Case("apache", [Step(n, "kill-at", (("staged", 3 + n),)) for n in range(3)], ("backwards", "changed")),
     "switch": Case("apache", [Step(n, "kill", (), 4.0) for n in range(4)], ("changed",)),
+    "start": Case("apache", [Step(0, "definition-changed", (), 4.0)], ("lost",)),
 }
 
 

@@ -5,6 +5,9 @@
 Beside the keys of each place stands a mark of the watcher's own, which rises at each look. Where it is lower than it was left, or gone,
 the store has forgotten what was written since. What may begin anew then: manifests, since a place whose owner died is folded again; and
 behind a primary that lacks its last seconds, served values, until their owner writes them anew.
+
+Values are read with every definition that stands in a plant file beside PLANT. Of each generation that follows another, FILE also gets a
+line with the last checkpoint before its first.
 """
 
 from __future__ import annotations
@@ -48,6 +51,10 @@ class Seen:
         self._newest: dict[str, tuple[int, ...]] = {}
         self.falls: list[dict[str, Any]] = []
 
+    def newest(self, what: str) -> tuple[int, ...] | None:
+        """As it was last noted."""
+        return self._newest.get(what)
+
     def note(self, what: str, value: tuple[int, ...]) -> None:
         """Compares with what was seen before; each fall counts once."""
         before = self._newest.get(what, value)
@@ -81,13 +88,16 @@ class Watcher:
 
     Args:
         may_lag: a replica may take the primary's place without the last seconds.
+        plants: where plant files of the feed's other definitions may come to stand.
     """
 
-    def __init__(self, feed: Feed, client: Any, may_lag: bool = False) -> None:
+    def __init__(self, feed: Feed, client: Any, may_lag: bool = False, plants: Path | None = None) -> None:
         self.seen = Seen()
+        self.begun: list[dict[str, Any]] = []  # generations that follow others
         self.polls = self.forgot = 0
         self._client, self._may_lag = client, may_lag
-        self._reader = FeatureReader(client, feed)
+        self._readers = {feed.hash: FeatureReader(client, feed)}
+        self._plants, self._known = plants, set[Path]()
         added = range(feed.partitions, feed.partitions + MORE_PARTITIONS)
         self._places = [*store_names(feed), *map(str, added), *map(labels_place, added)]
         self._marks = dict.fromkeys(self._places, 0)  # as they were left
@@ -98,13 +108,22 @@ class Watcher:
     def poll(self) -> None:
         """One look."""
         self._look()
-        table = self._reader.read(DEVICES)
+        self._look_for_definitions()
+        tables = [reader.read(DEVICES) for reader in self._readers.values()]
         self._look()  # what was read stood there before the mark that is set now
-        for device, generation, offset, partition in zip(DEVICES, table.generation, table.offset, table.partition, strict=True):
-            if offset >= 0:
-                self.seen.note(f"entity of {partition}: {device}", (int(generation), int(offset)))
+        for table in tables:
+            for device, generation, offset, partition in zip(DEVICES, table.generation, table.offset, table.partition, strict=True):
+                if offset >= 0:
+                    self.seen.note(f"entity of {partition}: {device}", (int(generation), int(offset)))
         self._look_at_checkpoint(self._places[self.polls % len(self._places)])
         self.polls += 1
+
+    def _look_for_definitions(self) -> None:
+        for path in self._plants.glob("*/*.py") if self._plants else ():
+            if path not in self._known:
+                self._known.add(path)
+                (feed,) = load_plant(path)
+                self._readers.setdefault(feed.hash, FeatureReader(self._client, feed))
 
     def _look(self) -> None:
         """At marks and manifests."""
@@ -122,6 +141,14 @@ class Watcher:
                 self.seen.forget(f"manifest {place}:")
             if manifest is not None:
                 self._note_manifest(place, manifest)
+
+    def _note_begun(self, place: str, manifest: Manifest, before: tuple[int, ...]) -> None:
+        """The store keeps the manifest before the newest, so none is missed that came between two looks."""
+        stored = self._client.get(partition_keys(self._feed.name, place).previous)
+        kept = decode_manifest(stored) if stored else None
+        if kept is not None and kept.generation < manifest.generation:
+            before = max(before, (kept.generation, kept.offset))
+        self.begun.append({"begun": place, "generation": manifest.generation, "before": before})
 
     def _store_forgot(self, place: str, only_lags: bool) -> None:
         self.forgot += 1
@@ -155,6 +182,9 @@ class Watcher:
         except StateError as error:
             self.seen.falls.append({"what": f"manifest {place}", "why": str(error)})
             return
+        before = self.seen.newest(f"manifest {place}:")
+        if before is not None and before[0] < manifest.generation:
+            self._note_begun(place, manifest, before)
         self.seen.note(f"manifest {place}:", (manifest.generation, manifest.offset))
         counters: Mapping[str, int] = manifest.counters
         for name in RISING_LABELS if place.startswith("labels") else RISING:
@@ -162,22 +192,25 @@ class Watcher:
                 self.seen.note(f"manifest {place}: counter {name}", (manifest.generation, counters[name]))
 
 
-def watch(feed: Feed, url: str, may_lag: bool, out: TextIO, ended: threading.Event) -> None:
+def watch(plant: Path, url: str, may_lag: bool, out: TextIO, ended: threading.Event) -> None:
     """Polls until told to end; a store that does not answer is asked again."""
+    [feed] = load_plant(plant)
+    beside = plant.parent.parent  # each in a directory of its own: a plant file's name is also that of the workers' group
     watcher: Watcher | None = None
     outages, told = 0, 0
     while not ended.wait(PAUSE_SECONDS):
         try:
-            watcher = watcher or Watcher(feed, make_client(url, socket_timeout=2.0, socket_connect_timeout=2.0), may_lag)
+            watcher = watcher or Watcher(feed, make_client(url, socket_timeout=2.0, socket_connect_timeout=2.0), may_lag, beside)
             watcher.poll()
         except (StreamgaugeError, *CLIENT_ERRORS):
             outages += 1
         if watcher is None:
             continue
-        for fall in watcher.seen.falls[told:]:
-            out.write(json.dumps(fall) + "\n")
+        for line in (*watcher.seen.falls[told:], *watcher.begun):
+            out.write(json.dumps(line) + "\n")
             out.flush()
         told = len(watcher.seen.falls)
+        watcher.begun.clear()
     sums = {"polls": watcher.polls, "forgot": watcher.forgot} if watcher else {"polls": 0, "forgot": 0}
     out.write(json.dumps(sums | {"outages": outages}) + "\n")
 
@@ -185,6 +218,5 @@ def watch(feed: Feed, url: str, may_lag: bool, out: TextIO, ended: threading.Eve
 if __name__ == "__main__":
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    [watched] = load_plant(Path(sys.argv[1]))
     with Path(sys.argv[2]).open("a") as told_to:
-        watch(watched, Servers.resolve().redis, sys.argv[3] == "sentinel", told_to, stop)
+        watch(Path(sys.argv[1]), Servers.resolve().redis, sys.argv[3] == "sentinel", told_to, stop)

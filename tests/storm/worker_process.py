@@ -1,4 +1,4 @@
-"""Starts a command of streamgauge with blows armed and mechanisms turned off.
+"""Starts a command of streamgauge with blows armed, mechanisms turned off and versions raised.
 
 ``python -m tests.storm.worker_process '{"kill": "flipped", "passing": 3}' worker plant.py …``
 """
@@ -10,7 +10,7 @@ import signal
 import sys
 
 from streamgauge.command_line import main
-from tests.storm.mechanisms import slow_script, turn_off
+from tests.storm.mechanisms import newer_fold, slow_script, turn_off
 from tests.storm.seams import arm
 
 
@@ -18,6 +18,8 @@ def prepared(orders: dict[str, object]) -> None:
     """Wraps what the orders name."""
     for name in orders.get("without", []):  # type: ignore[attr-defined]
         turn_off(name)
+    for name in orders.get("newer", []):  # type: ignore[attr-defined]
+        newer_fold(name)
     if seconds := orders.get("slow_script"):
         slow_script(float(str(seconds)))
     if seam := orders.get("seam"):
