@@ -16,7 +16,7 @@ from contracts.topics import topic_name
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import Models
 from stream_processors.record_sources import source_of
-from stream_processors.runner.clients import batch_consumer, free_consumer
+from stream_processors.runner.clients import batch_consumer, free_consumer, stopped
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.switch_log import Recorded, model_switches
@@ -121,7 +121,7 @@ class _Before:
                 for kind, comparison in outputs.items():
                     comparison.expect([record for record in records.get(kind, []) if record.offset >= switch.from_offset])
         finally:
-            await consumer.stop()
+            await stopped(consumer)
 
     async def _published(self, topic: str, partition: int) -> list[Any]:
         consumer = free_consumer(self._kafka)
@@ -130,7 +130,7 @@ class _Before:
             end = await end_offset(consumer, TopicPartition(topic, partition))
             return [record async for records in read_portions(consumer, topic, partition, 0, end) for record in records]
         finally:
-            await consumer.stop()
+            await stopped(consumer)
 
 
 def _log(switch: Switch) -> str:
