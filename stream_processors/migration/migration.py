@@ -122,7 +122,7 @@ class Migration:
         """Folds beside the running workers, tells what would differ, and cuts over where asked to.
 
         Raises:
-            StateError: a partition is not folded with the old definition, or has no checkpoint yet.
+            StateError: a partition is not folded with the old definition, or has no checkpoint yet; or all are migrated.
             HistoryError: the archive cannot be read.
             Fenced: a worker took the partition meanwhile; run it again, and the partitions that are done are left as they are.
         """
@@ -133,6 +133,8 @@ class Migration:
             self._archive = await open_archive(self._new, self._kafka, HistoryFiles(self._history))
             partitions = range(self._archive.topics[events_topic(self._new)].partitions)
             beside = [found for partition in partitions if (found := await self._fold_beside(partition)) is not None]
+            if not beside:
+                raise StateError(f"every partition of {events_topic(self._new)} is folded with the new definition already; start its workers")
             before, after = (self._incidents(feed, beside, at) for at, feed in enumerate((self._old, self._new)))
             places = [await self._cut_over(item) for item in beside] if cut_over else []
         finally:

@@ -26,7 +26,7 @@ pumps = Feed(
 
 
 def test_the_command_tells_what_differs_and_cuts_over(stack: Servers, tmp_path: Path) -> None:
-    """First dry, then in earnest; a second time there is nothing that the old definition folds, and the exit code says so."""
+    """First dry, then in earnest; a second time nothing is left to migrate, and the exit code says so."""
     old, new = tmp_path / "old.py", tmp_path / "new.py"
     old.write_text(PLANT.replace("WINDOWS", '["1m", "5m"]'))
     new.write_text(PLANT.replace("WINDOWS", '["1m", "5m", "2h"]'))
@@ -54,4 +54,4 @@ def test_the_command_tells_what_differs_and_cuts_over(stack: Servers, tmp_path: 
         assert f"start: streamgauge worker {new}" in done.out
         again = command(arguments, own)
         assert again.code == 1
-        assert "is folded with definition" in again.err
+        assert "is folded with the new definition already" in again.err
