@@ -134,7 +134,9 @@ class Migration:
             partitions = range(self._archive.topics[events_topic(self._new)].partitions)
             beside = [found for partition in partitions if (found := await self._fold_beside(partition)) is not None]
             if not beside:
-                raise StateError(f"every partition of {events_topic(self._new)} is folded with the new definition already; start its workers")
+                raise StateError(
+                    f"every partition of {events_topic(self._new)} is folded with the new definition already; start its workers"
+                )
             before, after = (self._incidents(feed, beside, at) for at, feed in enumerate((self._old, self._new)))
             places = [await self._cut_over(item) for item in beside] if cut_over else []
         finally:

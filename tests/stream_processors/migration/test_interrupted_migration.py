@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.errors import Fenced
+from contracts.errors import Fenced, StateError
 from contracts.records import Switch
 from contracts.settings import Servers
 from contracts.topics import events_topic, topic_name
@@ -83,7 +83,8 @@ def test_a_migration_that_is_run_again_leaves_what_is_done(stack: Servers, tmp_p
             recorded = await read_switches(new, servers.kafka)
             found = [current_generation(recorded, events_topic(new), p) for p in (0, 1)]
             assert [(r.switch.generation, r.switch.definition) for r in found if r] == [(2, new.hash), (4, new.hash)]
-            assert (await migrate(worker, new, tmp_path)).places == []
+            with pytest.raises(StateError, match="already"):
+                await migrate(worker, new, tmp_path)
 
     with own_store(stack) as own:
         asyncio.run(scenario(own))
