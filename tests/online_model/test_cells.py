@@ -19,6 +19,7 @@ from tests.online_model.fleet import SHARES, START, Fleet, noise, plan
 PER_DAY = 1440  # one reading a minute
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["iid", "ar0.9", "season", "season-sharp", "t3", "quantised", "quantised-ar", "exp", "gaps", "constant", "switch"]
 )

@@ -53,6 +53,7 @@ def test_e_values_of_all_ranks_have_the_mean_one(n: int) -> None:
     assert values[0] > 20.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["independent", "autoregressive", "daily", "coarse"])
 def test_scores_without_a_fault_stay_low(kind: str) -> None:
     """A hundred entity-weeks of each kind: M passes A less often than once in A bets, for every A from 100 on."""

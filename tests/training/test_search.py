@@ -22,6 +22,7 @@ from training.snapshot import make_snapshot
 from training.training_set import TooLittle
 
 
+@pytest.mark.slow
 def test_the_same_examples_give_the_same_bytes_in_every_process() -> None:
     """Two processes with different hash seeds and numbers of threads, and this one, train the same model byte for byte."""
     script = (

@@ -141,6 +141,7 @@ def grow(servers: Servers, topic: str) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_store_that_forgets_while_nothing_comes_is_filled_again(stack: Servers) -> None:
     """Without another event its owner notices, and serves and keeps everything again."""
     feed = fresh_feed("quiet")

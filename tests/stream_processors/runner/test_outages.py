@@ -127,6 +127,7 @@ def test_a_redis_that_is_gone_and_comes_back_empty_costs_nothing(servers: Server
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "hang"])
 def test_told_to_stop_while_redis_is_gone_a_worker_ends_soon(servers: Servers, store: Store, how: str) -> None:
     """Within the 10 s that supervisors give, without a checkpoint of what is half done; the next worker goes on."""
@@ -149,6 +150,7 @@ def test_told_to_stop_while_redis_is_gone_a_worker_ends_soon(servers: Servers, s
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_rebalance_is_not_held_up_by_a_redis_that_is_gone(servers: Servers, store: Store) -> None:
     """What is half done is let go at once; given the place again, the worker takes it when Redis is back, from its checkpoint."""
     feed = fresh_feed("rebalance")
@@ -208,6 +210,7 @@ def test_a_rebalance_finds_a_place_that_is_being_let_go(servers: Servers) -> Non
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_who_is_fenced_while_taking_tries_again(servers: Servers, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A place that another owner holds is let go, not the process; when it is free it is taken."""
     monkeypatch.setattr(fold_service, "TAKE_AGAIN_SECONDS", 0.2)
