@@ -7,11 +7,12 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 from contracts.definition import Category, Feed, Number, Regression
+from stream_processors.end_with_parent import end_with_parent
 
 
 def compile_everything() -> None:
     """What follows, in two processes: the fold's kernels call one another, and take longer than all others together."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), end_with_parent) as pool:
         beside = pool.submit(_warm_up_beside)
         _warm_up_fold()
         beside.result()

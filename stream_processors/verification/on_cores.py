@@ -13,6 +13,7 @@ from contracts.errors import NotCheckable
 from contracts.settings import Servers
 from contracts.topics import events_topic
 from feature_store.redis_connection import async_client
+from stream_processors.end_with_parent import end_with_parent
 from stream_processors.log_ends import end_offsets
 from stream_processors.runner.place import Place
 from stream_processors.verification.history_comparison import HistoryReport
@@ -54,6 +55,7 @@ async def verify_on_cores(feed: Feed, servers: Servers, history: str, say: Say, 
 def _begin(told: SimpleQueue[tuple[str, int, int]]) -> None:
     global _told
     _told = told
+    end_with_parent()
 
 
 def _verify_place(feed: Feed, servers: Servers, history: str, log: str, partition: int) -> FeedReport:
