@@ -214,7 +214,8 @@ def _texts(cells: Cells) -> Objects:
     if isinstance(cells, np.ndarray):
         out[:] = [None if value != value else _number_text(value) for value in cells.tolist()]
     else:
-        out[:] = [None if text.strip().lower() in MISSING_TEXTS else text.strip() for text in cells]
+        known = {text: None if text.strip().lower() in MISSING_TEXTS else text.strip() for text in set(cells)}
+        out[:] = [known[text] for text in cells]
     return out
 
 

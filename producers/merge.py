@@ -70,7 +70,7 @@ def merged_rows(
 
 
 def order_of(piece: Sequence[Rows]) -> I64:
-    """The order of event time over the rows of a piece, laid end to end."""
+    """The order of event time over the rows of a piece, or of several that follow one another, laid end to end."""
     return np.argsort(np.concatenate([rows.event_time for rows in piece]), kind="stable")
 
 

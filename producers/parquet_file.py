@@ -60,6 +60,10 @@ def _column(array: Any) -> Cells:
             return ["" if value is None else str(value) for value in array.to_pylist()]
         numbers: F64 = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
         return numbers
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        coded = array.dictionary_encode()
+        texts = [*coded.dictionary.to_pylist(), ""]  # one object for each text, not for each row
+        return [texts[code] for code in coded.indices.fill_null(-1).to_pylist()]
     return ["" if value is None else _text(value) for value in array.to_pylist()]
 
 

@@ -64,7 +64,7 @@ class Replay:
     def batches(self) -> Iterator[Batch]:
         """The events in order of event time; raises InputError with file and line where a row cannot be read."""
         writer = _RowWriter(self._feed)
-        for piece in merged_rows(self._sources, self._columns, self._profiles, self._feed.time_unit):
+        for piece in self.pieces():
             keys: list[bytes] = []
             values: list[bytes] = []
             for rows in piece:
@@ -74,6 +74,10 @@ class Replay:
             at = order.tolist()
             times = np.concatenate([rows.event_time for rows in piece])[order]
             yield Batch([keys[i] for i in at], [values[i] for i in at], times, times)
+
+    def pieces(self) -> Iterator[list[Rows]]:
+        """The rows as columns, in pieces that follow one another in event time; `producers.merge.order_of` orders one."""
+        return merged_rows(self._sources, self._columns, self._profiles, self._feed.time_unit)
 
 
 class _RowWriter:

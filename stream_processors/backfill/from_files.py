@@ -1,27 +1,31 @@
-"""Loads files into the history as generation 0, through the same decoding and the same fold as events."""
+"""Loads files into the history as generation 0, through the same fold as events; the rows stay columns from file to file."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
+from contracts.columns import Columns
 from contracts.definition import Feed
 from contracts.errors import HistoryError
 from contracts.unreadable import UNREADABLE
 from feature_store.history import FILES, LIVE, newest_revision
 from feature_store.history_files import CUT, HistoryFiles
-from feature_store.history_rows import empty_rows, history_table, parquet_bytes
-from producers.files import find_files
+from feature_store.history_rows import history_table, parquet_bytes
+from producers.files import Rows, find_files
 from producers.replay import Replay
-from stream_processors.archive.score_decoding import decode_scores, history_rows, vector_of
+from stream_processors.backfill.file_rows import folded_rows, frame_of_rows
+from stream_processors.backtest.column_rows import join_columns, take_rows
 from stream_processors.backtest.partition_folds import place_entities
-from stream_processors.decoding.batches import raw_batch
+from stream_processors.decoding.frames import columns_from_frame
 from stream_processors.stream_fold.fold import FOLD_VERSION, StreamFold
 
+ROWS_AT_ONCE = 65_536  # made into columns together: with fewer each entity's name is hashed more often
 Say = Callable[[int, int], None]  # (rows done, rows in all)
 
 
@@ -98,13 +102,17 @@ class FileLoad:
             return Loaded(self.revision, self.rows, 0, {})
         partitions = self._open()
         done = 0
-        homes: dict[bytes, int] = {}
-        for batch in self._replay.batches():
-            for key in set(batch.keys) - homes.keys():
-                homes[key] = int(place_entities([key], len(partitions))[0])
-            for key, value in zip(batch.keys, batch.values, strict=True):
-                partitions[homes[key]].take(key, value)
-            done += len(batch.keys)
+        homes: dict[str, int] = {}
+        for pieces in _gathered(self._replay.pieces()):
+            frame = frame_of_rows(self._feed, pieces)
+            names = frame[self._feed.entity].cat.categories
+            for name in set(names) - homes.keys():
+                homes[name] = int(place_entities([name.encode()], len(partitions))[0])
+            home = np.array([homes[name] for name in names])[frame[self._feed.entity].cat.codes]
+            columns = columns_from_frame(self._feed, frame)
+            for number, partition in enumerate(partitions):
+                partition.take(take_rows(columns, np.flatnonzero(home == number), 0))
+            done += columns.n
             say(done, self.rows)
         for partition in partitions:
             partition.finish()
@@ -135,8 +143,7 @@ class _PartitionLoad:
         self._path = f"{files.root}/{feed.name}/scores/revision-{revision}/generation-{FILES}/partition-{partition}.resume"
         self._chunks: dict[str, bytes] = {}
         self._written = 0  # bytes of Parquet since the fold was saved
-        self._keys: list[bytes | None] = []
-        self._values: list[bytes | None] = []
+        self._waiting: list[Columns] = []  # fewer rows than a cut
         self.rows = 0  # that are in files
         self.folded_now = 0
         self._skip = self._restore()
@@ -145,37 +152,34 @@ class _PartitionLoad:
     def counters(self) -> dict[str, int]:
         return self._fold.counters()
 
-    def take(self, key: bytes, value: bytes) -> None:
-        if self._skip:
-            self._skip -= 1
-            return
-        self._keys.append(key)
-        self._values.append(value)
-        if len(self._keys) == CUT:
-            self._fold_cut()
+    def take(self, columns: Columns) -> None:
+        done = min(self._skip, columns.n)
+        self._skip -= done
+        columns = join_columns([*self._waiting, take_rows(columns, np.arange(done, columns.n), 0)])
+        whole = columns.n // CUT * CUT
+        for first in range(0, whole, CUT):
+            self._fold_cut(take_rows(columns, np.arange(first, first + CUT), self.rows))
             self._save()
+        self._waiting = [take_rows(columns, np.arange(whole, columns.n), self.rows)]
 
     def finish(self) -> None:
-        if self._keys:
-            self._fold_cut()
+        for columns in self._waiting:
+            if columns.n:
+                self._fold_cut(columns)
 
     def forget(self) -> None:
         """Takes the saved fold away: the load is complete."""
         self._files.remove(self._path)
 
-    def _fold_cut(self) -> None:
-        first, n = self.rows, len(self._keys)
-        batch = raw_batch(range(first, first + n), [-1] * n, self._keys, self._values)
-        scores = self._fold.fold(batch).records.get("scores", [])
-        path = self._files.scores_path(self._feed.name, self._revision, FILES, self._partition, first)
-        records = decode_scores(self._feed, [s.value for s in scores], [vector_of(s.headers) for s in scores], [s.offset for s in scores])
-        rows = history_rows(self._feed, records, path) if records else empty_rows(self._feed)
+    def _fold_cut(self, columns: Columns) -> None:
+        path = self._files.scores_path(self._feed.name, self._revision, FILES, self._partition, self.rows)
+        rows = folded_rows(self._feed, columns, self._fold.fold_rows(columns))
+        self._fold.writer.hand_out_evidence()  # nobody judges it
         data = parquet_bytes(history_table(self._feed, rows, FILES, self._partition, self._revision))
         self._files.write(path, data)
         self._written += len(data)
-        self._keys, self._values = [], []
-        self.rows += n
-        self.folded_now += n
+        self.rows += columns.n
+        self.folded_now += columns.n
 
     def _save(self) -> None:
         """Keeps the fold, as soon as no more bytes are kept than were written since the last time."""
@@ -199,6 +203,18 @@ class _PartitionLoad:
         self._chunks = dict(resume.chunks)
         self.rows = resume.rows
         return resume.rows
+
+
+def _gathered(pieces: Iterator[list[Rows]]) -> Iterator[list[Rows]]:
+    """Pieces together until they have ROWS_AT_ONCE rows."""
+    some: list[Rows] = []
+    for piece in pieces:
+        some += piece
+        if sum(len(rows.line) for rows in some) >= ROWS_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _sha256(path: Path) -> str:

@@ -100,8 +100,9 @@ class PartitionFolds:
 
 
 def as_recorded(values: F64) -> F64:
-    """Numbers rounded as score records write them: half up, six decimals."""
-    return np.floor(np.minimum(values, 1e9) * DIGITS + 0.5) / DIGITS
+    """Numbers rounded as score records write them: half away from zero, six decimals, cut at ±1e9."""
+    size = np.floor(np.minimum(np.abs(values), 1e9) * DIGITS + 0.5) / DIGITS
+    return np.where(values < 0, -size, size)
 
 
 def _timed(partition: int, record: OutRecord) -> TimedEvidence:

@@ -5,15 +5,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contracts.definition import Feed
+from contracts.definition import Category, Feed, Number
 from contracts.settings import Servers
 from feature_store.history import newest_revision, read_history
-from feature_store.history_files import CUT
+from feature_store.history_files import CUT, HistoryFiles
+from feature_store.history_rows import history_table, parquet_bytes
 from feature_store.point_in_time import point_in_time_join
+from producers.replay import Replay
 from stream_processors.archive.archiver import Archiver
 from stream_processors.archive.log_tail import read_tail
+from stream_processors.archive.score_decoding import decode_scores, history_rows, vector_of
 from stream_processors.backfill.from_files import FileLoad
 from stream_processors.backfill.late import backfill_late
+from stream_processors.backtest.partition_folds import place_entities
 from stream_processors.log_fold import OutRecord
 from stream_processors.stream_fold.fold import StreamFold
 from tests.stream_processors.scores_log import START, batch_of, begin_generation, events, make_feed, publish
@@ -131,3 +135,54 @@ def test_late_readings_are_folded_in_their_places(servers: Servers, tmp_path: Pa
     )
     assert set(point_in_time_join(labels, after)["vector_revision"]) == {1}
     assert set(point_in_time_join(labels, before)["vector_revision"]) == {0}
+
+
+def test_columns_of_files_give_the_bytes_that_events_would(tmp_path: Path) -> None:
+    """Gaps, infinities, odd texts, ids, repeats and thinned vectors end in the same files as the same readings sent as events."""
+    feed = Feed(
+        "load-bytes",
+        entity="pump",
+        time="ts",
+        id="reading",
+        fields=[Number("x", low=-3, high=3, features=["count", "mean"]), Category("mode")],
+        windows=["1m"],
+        season=None,
+        partitions=2,
+        time_features=False,
+        log_vectors="10s",
+    )
+    rows, draw = 2 * CUT + 500, np.random.default_rng(1)
+    x = draw.normal(size=rows)
+    x[::50], x[1::500], x[2::500] = np.nan, np.inf, -0.0
+    modes = np.array(["run", 'say "stop"', "", "läuft", "m" * 300, " idle "], object)
+    frame = pd.DataFrame(
+        {
+            "pump": np.array(["pump-0", "pümp 1", "p" * 300, "pump-3"], object)[draw.choice(4, rows, p=[0.4, 0.39, 0.01, 0.2])],
+            "ts": pd.to_datetime(START + np.arange(rows) // 3 * 1_000_000, unit="us", utc=True),
+            "reading": [None if i % 97 == 0 else f"r{i % 4_000}" for i in range(rows)],
+            "x": x,
+            "mode": modes[draw.choice(6, rows)],
+        }
+    )
+    sent = np.arange(rows)
+    sent[1::20] -= 1  # sent twice
+    frame.iloc[sent].to_parquet(tmp_path / "a.parquet")
+    load(feed, tmp_path / "a.parquet", tmp_path / "history")
+    counted = [0, 0]
+    for partition in range(2):
+        records = [
+            (key, value)
+            for batch in Replay(feed, [tmp_path / "a.parquet"]).batches()
+            for key, value in zip(batch.keys, batch.values, strict=True)
+            if place_entities([key], 2)[0] == partition
+        ]
+        fold = StreamFold(feed, partition, 0)
+        for first in range(0, len(records), CUT):
+            found = list(fold.fold(batch_of(records[first : first + CUT], first)).records["scores"])
+            scores = decode_scores(feed, [s.value for s in found], [vector_of(s.headers) for s in found], [s.offset for s in found])
+            table = history_table(feed, history_rows(feed, scores, ""), 0, partition, 0)
+            files = HistoryFiles(str(tmp_path / "history"))
+            assert files.read(files.scores_path(feed.name, 0, 0, partition, first)) == parquet_bytes(table)
+            assert set(table["logged"].to_pylist()) == {True, False} and "accuracy" in "".join(table["flags"].to_pylist())
+        counted = [counted[0] + fold.counters()["dead_lettered"], counted[1] + fold.counters()["duplicate"]]
+    assert min(counted) > 100
