@@ -45,7 +45,7 @@ def test_entities_are_placed_as_kafkas_clients_place_keys() -> None:
 
 
 def test_numbers_are_rounded_as_records_write_them() -> None:
-    """Half up at the sixth decimal; none stays none."""
-    found = as_recorded(np.array([0.1234565, 0.12345649, 1.0, np.nan]))
-    assert found[:3].tolist() == [0.123457, 0.123456, 1.0]
-    assert np.isnan(found[3])
+    """Half away from zero at the sixth decimal, cut at ±1e9; none stays none."""
+    found = as_recorded(np.array([0.1234565, 0.12345649, 1.0, -0.1234565, -2e9, 2e9, np.nan]))
+    assert found[:6].tolist() == [0.123457, 0.123456, 1.0, -0.123457, -1e9, 1e9]
+    assert np.isnan(found[6])
