@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +16,19 @@ from contracts.settings import Servers
 from streamgauge.local_stack import LocalStack
 from tests.apache_kafka import ApacheKafka
 
+SERVERS_BY = 0.7  # of the other files, the share among which files with servers stand: at the very end a long one would run alone
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that compile everything or run servers come first: begun last, one of them would leave the other test process idle."""
-    weights = {item.path: 2 for item in items}
-    for weight, mark in ((1, "integration"), (0, "slow")):
-        weights |= {item.path: weight for item in items if item.get_closest_marker(mark)}
-    items.sort(key=lambda item: weights[item.path])
+    """Slow files come first, as one that is begun last would run alone; those that run servers, and wait, stand among those that compute."""
+    kinds = {item.path: 2 for item in items}
+    for kind, mark in ((1, "integration"), (0, "slow")):
+        kinds |= {item.path: kind for item in items if item.get_closest_marker(mark)}
+    place: dict[Path, float] = {}
+    for kind, first, last in ((0, -1.0, 0.0), (1, 0.0, SERVERS_BY), (2, 0.0, 1.0)):
+        paths = [path for path, found in kinds.items() if found == kind]
+        place |= {path: first + (last - first) * n / len(paths) for n, path in enumerate(paths)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")
