@@ -20,7 +20,7 @@ SERVERS_BY = 0.7  # of the other files, the share among which files with servers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files come first, as one that is begun last would run alone; those that run servers, and wait, stand among those that compute."""
+    """Slow files come first: begun last, one would run alone. Those that run servers, and wait, stand among those that compute."""
     kinds = {item.path: 2 for item in items}
     for kind, mark in ((1, "integration"), (0, "slow")):
         kinds |= {item.path: kind for item in items if item.get_closest_marker(mark)}
