@@ -41,7 +41,7 @@ class BenchServers:
             if self._bound:
                 stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
                 keep_off(client_core())
-            broker = stack.enter_context(ApacheKafka(BROKER_SETTINGS, BROKER_JAVA))
+            broker = stack.enter_context(ApacheKafka(BROKER_SETTINGS, java_options=BROKER_JAVA))
             self._broker = broker.pid
             local = stack.enter_context(LocalStack(kafka=broker.settings))
             self.servers, self.directory = local.servers, local.directory

@@ -56,7 +56,7 @@ class ApacheKafka:
     settings: KafkaSettings
 
     def __init__(
-        self, properties: str = PROPERTIES, format_options: Sequence[str] = (), java_options: Sequence[str] = JAVA_OPTIONS
+        self, properties: str = PROPERTIES, *, format_options: Sequence[str] = (), java_options: Sequence[str] = JAVA_OPTIONS
     ) -> None:
         self._template, self._format_options = properties, format_options
         self._java = ["java", *java_options, "-cp", classpath()]
