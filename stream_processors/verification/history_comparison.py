@@ -34,7 +34,7 @@ class HistoryComparison:
     Args:
         place: of the evidence there are no files.
         listed: every file of the feed's scores.
-        first, end: source offsets first ≤ offset < end are folded again.
+        first, end: source offsets whose outputs are compared; a migrated state is folded from before the first.
     """
 
     def __init__(self, place: Place, generation: Switch, files: HistoryFiles, listed: Sequence[ScoreFile], first: int, end: int) -> None:
@@ -47,7 +47,7 @@ class HistoryComparison:
         # A generation's first file begins at its birth; a later one is whole only where the fold began at its cut or before.
         whole_from = cut_of(first if first == generation.from_offset else first + CUT - 1)
         archived = max((f.end for f in mine), default=0)
-        self._end = min(end, archived)  # behind it the archiver has not come yet
+        self._first, self._end = first, min(end, archived)  # behind it the archiver has not come yet
         known = {number: Generation(generation.definition, generation.from_offset)}
         self._cuts = ScoreCuts(place.feed, place.partition, self, known, ArchivedPlace(number, whole_from), whole=True)
         self._feed = place.feed
@@ -56,8 +56,9 @@ class HistoryComparison:
     def expect(self, scores: Sequence[OutRecord]) -> None:
         """The next scores that the new fold gives."""
         if not self._idle:
-            values, vectors = [s.value for s in scores], [vector_of(s.headers) for s in scores]
-            self._cuts.take([s for s in decode_scores(self._feed, values, vectors, [s.offset for s in scores]) if s.offset < self._end])
+            mine = [s for s in scores if self._first <= s.offset < self._end]
+            values, vectors = [s.value for s in mine], [vector_of(s.headers) for s in mine]
+            self._cuts.take(decode_scores(self._feed, values, vectors, [s.offset for s in mine]))
 
     def finish(self) -> None:
         """All scores have been handed over."""
