@@ -96,7 +96,8 @@ async def _publish(servers: Servers, outputs: list[Any], n: int) -> float:
     publisher = Publisher(producer, transactional=False)
     begun = time.process_time()
     for out in outputs:
-        await publisher.publish({f"{ALONE}.{kind}": items for kind, items in out.records.items() if kind == "scores"})
+        await publisher.hand_over({f"{ALONE}.{kind}": items for kind, items in out.records.items() if kind == "scores"})
+    await publisher.published()
     spent = time.process_time() - begun
     await producer.stop()
     return spent / n * 1e6

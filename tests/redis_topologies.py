@@ -15,7 +15,7 @@ import redis
 
 from streamgauge.local_stack import Child, free_port
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 60.0  # Sentinel itself waits 10 s between two looks at a replica, and the machine may be busy
 SERVICE = "pumps-primary"
 SLOTS = 16_384
 GRACE_SECONDS = 5.0

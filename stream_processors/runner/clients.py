@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import CloseReason
 from aiokafka.errors import IncompatibleBrokerVersion, UnknownError, UnsupportedVersionError
 from aiokafka.helpers import create_ssl_context
+from aiokafka.producer import sender
 
 from contracts.settings import KafkaSettings
 from stream_processors.runner.batch_consumer import PlainConsumer, batch_consumer_class
@@ -18,6 +19,7 @@ SESSION_MS = 6_000  # a dead worker's partitions wait this long; the embedded br
 HEARTBEAT_MS = 1_500  # three chances within a session
 MAX_POLL_MS = 300_000  # a long restore must not lose the partitions that it restores
 TRANSACTION_MS = 10_000  # a killed worker leaves a transaction open; read-committed readers wait this long for its end
+MARKED_SECONDS = 0.003  # until a broker is asked again whether a transaction's end is marked; the client's 20 ms outlast the next one
 BATCH_BYTES = 900_000  # below the usual 1 MB limit of brokers, headers of the batch included
 CLOSE_SECONDS = 1.0  # for what is to be flushed, and to leave the group; a broker that is gone holds either up without end
 REQUEST_MS = 15_000  # a dead connection is given up; the client's 40 s add up over its connections, less than 6 s ends a join that waits
@@ -158,6 +160,7 @@ def _refusals_are_expected(record: logging.LogRecord) -> bool:
 
 def transactional_producer(settings: KafkaSettings, transactional_id: str) -> AIOKafkaProducer:
     """A producer whose start fences the one before with the same id."""
+    sender.BACKOFF_OVERRIDE = MARKED_SECONDS
     producer = AIOKafkaProducer(
         **connection_options(settings),
         transactional_id=transactional_id,

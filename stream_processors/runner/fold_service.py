@@ -225,6 +225,8 @@ class FoldService(mode.Service):
                     if self._goes_on(turn):
                         await self._process(place, fetched)
                 if self._goes_on(turn):
+                    await self._check_published(turn)
+                if self._goes_on(turn):
                     await self._settle(turn)
                 if self._goes_on(turn):
                     await self._checkpoint_due(turn)
@@ -278,6 +280,13 @@ class FoldService(mode.Service):
             if fetched.batch.n:
                 self._idle.heard(place, fetched.batch, time.monotonic())
                 self.metrics.folded(runner, fetched.batch, outputs, time.perf_counter() - began)
+
+    async def _check_published(self, turn: int) -> None:
+        """Lets go of places whose outputs could not be published, also of those that nothing is read from now."""
+        for place, runner in list(self.runners.items()):
+            if self._goes_on(turn):
+                async with self._owned(place):
+                    runner.check()
 
     async def _settle(self, turn: int) -> None:
         """Ends labels whose events have come; reads no more of a partition while too many of it wait."""

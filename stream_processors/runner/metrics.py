@@ -36,7 +36,7 @@ class WorkerMetrics:
         )
         self._batch = Histogram(
             "streamgauge_batch_seconds",
-            "From a fetch to its outputs served and published",
+            "From a fetch to its features served and its records handed over to be published",
             ("log",),
             buckets=LATENCIES,
             registry=self.registry,
@@ -64,7 +64,7 @@ class WorkerMetrics:
             self._lag.labels(place.feed.name, place.log, str(place.partition)).set(n)
 
     def folded(self, runner: PartitionRunner, batch: RawBatch, outputs: Outputs, seconds: float) -> None:
-        """Notes a batch that was folded, published and served."""
+        """Notes a batch that was folded and served."""
         place = (runner.place.feed.name, runner.place.log, str(runner.place.partition))
         counters = runner.fold.counters()
         for outcome in OUTCOMES:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from contracts.errors import StateError
 from contracts.records import Rollout, Switch
@@ -99,7 +99,7 @@ class PartitionRunner:
             await self._find_published(tail)
             if copy is not None:
                 self._owe_everything()
-            self._withhold(checkpoint if copy is None else None)
+            self._withhold(checkpoint if copy is None else None, bounds.end)
         await self._serve_everything()  # also raises the generation that readers believe
         self.checkpointed_at = time.monotonic()
         if self._history:
@@ -214,15 +214,16 @@ class PartitionRunner:
         await self._switches.record(switch)  # before any output that it governs
         self.fold.place_models(here, self._models.models.placement_of(switch))
 
-    def _withhold(self, stored: Checkpoint | None) -> None:
-        """Serves nothing before the fold has passed what owners before this one have published, where the store had lost its state.
+    def _withhold(self, stored: Checkpoint | None, log_end: int) -> None:
+        """Serves nothing before the fold has passed all that owners before this one may have served, where the store had lost its state.
 
-        It would take older values than readers have had from it. An owner after this one knows from the manifest.
+        It would take older values than readers have had from it, and an owner serves ahead of what it has published. One after this one
+        knows from the manifest.
         """
         if stored is not None and stored.manifest.generation == self.generation:
             self._withhold_to = int(stored.manifest.extra.get(WITHHOLD_TO, 0))
         else:
-            self._withhold_to = max((ids.last + 1 for ids in self._published.values()), default=0)
+            self._withhold_to = log_end
 
     @property
     def _withheld(self) -> bool:
@@ -248,7 +249,7 @@ class PartitionRunner:
         self._forget_passed()
 
     async def process(self, fetched: Fetched) -> Outputs:
-        """Folds what was fetched, publishes and serves what it came to. After an error the runner must be given up."""
+        """Folds what was fetched, serves what it came to, and hands it over to be published. After an error the runner must be given up."""
         if self._models is not None:
             await self._follow_models()
         now = time.monotonic()
@@ -278,7 +279,8 @@ class PartitionRunner:
         self.progress.advance(fetched)
         self.changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
-        await _both(self._publisher.publish(records), self._serve_everything() if withheld else self._serve(outputs))
+        await self._publisher.hand_over(records)
+        await (self._serve_everything() if withheld else self._serve(outputs))
         self._forget_passed()
         return outputs
 
@@ -310,6 +312,14 @@ class PartitionRunner:
         await self._serve_everything()
         self._owe_everything()
 
+    def check(self) -> None:
+        """Raises what has ended the publishing of outputs, if anything has (`Publisher.published` says what that may be)."""
+        self._publisher.check()
+
+    async def published(self) -> None:
+        """Waits until all outputs are published; raises as `Publisher.published`."""
+        await self._publisher.published()
+
     async def look_after(self) -> None:
         """Asks whether the store still has what it was given, of a place for which there is nothing else to ask it."""
         self.looked_at = time.monotonic()
@@ -334,6 +344,7 @@ class PartitionRunner:
         """
         if not self.changed:
             return None
+        await self._publisher.published()
         counters = self.fold.counters() | self.progress.counters() | {"start_offset": self.progress.start_offset}
         manifest = Manifest(
             generation=self.generation,
@@ -369,18 +380,6 @@ class PartitionRunner:
     async def abandon(self) -> None:
         """Ends its own producer and nothing else: another owner goes on from the last checkpoint."""
         await self._publisher.close()
-
-
-async def _both(one: Coroutine[Any, Any, None], other: Coroutine[Any, Any, None]) -> None:
-    """Waits for both; where one fails the other is ended, since the place is then given up and nobody may write for it."""
-    tasks = [asyncio.create_task(one), asyncio.create_task(other)]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        raise
 
 
 class Placed(NamedTuple):

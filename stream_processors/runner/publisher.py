@@ -1,10 +1,11 @@
-"""Outputs onto their topics: a batch's records in one transaction where the broker has transactions, else acknowledged."""
+"""Outputs onto their topics: in transactions where the broker has them, else acknowledged; the fold goes on meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -17,32 +18,81 @@ from stream_processors.runner.clients import BATCH_BYTES, stopped
 from stream_processors.runner.encoded_batch import encoded_batches, encodes
 
 ABORT_SECONDS = 1.0  # a broker that is gone would hold up whoever lets go of the place
+AHEAD_BYTES = 1_000_000  # that may wait for the next transaction; without a bound memory grows while the broker is slow
+
+
+class Encoded(NamedTuple):
+    """Records of one partition, as they go over the wire."""
+
+    topic: str
+    partition: int
+    batch: BatchBuilder
 
 
 class Publisher:
-    """Sends outputs of one fold over one partition and knows how far each output partition is acknowledged."""
+    """Sends outputs of one fold over one partition and knows how far each output partition is acknowledged.
+
+    What is handed over while a transaction is under way goes into the next one: the fold need not wait for a commit, and the more there is
+    to do, the more a transaction holds.
+    """
 
     def __init__(self, producer: AIOKafkaProducer, transactional: bool) -> None:
         self._producer = producer
         self.transactional = transactional
         self.ends: dict[tuple[str, int], int] = {}  # (topic, partition) -> offset after the last acknowledged record
+        self._waiting: list[Encoded] = []
+        self._publishing: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()  # a transaction with what waited, or the end of them all
 
-    async def publish(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
-        """Sends all records, by topic; when it returns, every one of them is acknowledged (and committed).
+    async def hand_over(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
+        """Takes records, by topic, to be published in their order; waits while many are waiting. They are encoded when it returns.
+
+        Raises:
+            Fenced, KafkaError: of an earlier transaction, as `published` does.
+        """
+        self.check()
+        self._waiting += [encoded for topic, items in records.items() if items for encoded in self._encoded(topic, items)]
+        if self._waiting and (self._publishing is None or self._publishing.done()):
+            self._publishing = asyncio.create_task(self._publish_waiting())
+        while sum(encoded.batch.size() for encoded in self._waiting) > AHEAD_BYTES:
+            self._begun.clear()
+            await self._begun.wait()
+            self.check()
+
+    async def published(self) -> None:
+        """When it returns, every record that was handed over is acknowledged (and committed).
 
         Raises:
             Fenced: a later owner has a producer of the same transactional id.
             KafkaError: nothing may be checkpointed; a successor finds what was published and suppresses it.
         """
-        if not any(records.values()):
-            return
+        if self._publishing is not None:
+            await asyncio.wait({self._publishing})
+            self._publishing.result()
+
+    def check(self) -> None:
+        """Raises what has ended the publishing, if anything has."""
+        if self._publishing is not None and self._publishing.done():
+            self._publishing.result()
+
+    async def _publish_waiting(self) -> None:
+        try:
+            while self._waiting:
+                batches, self._waiting = self._waiting, []
+                self._begun.set()
+                await self.publish(batches)
+        finally:
+            self._begun.set()
+
+    async def publish(self, batches: Sequence[Encoded]) -> None:
+        """Sends all of them in one transaction."""
         if not self.transactional:
-            await self._send(records)
+            await self._send(batches)
             return
         try:
             await self._producer.begin_transaction()
             try:
-                await self._send(records)
+                await self._send(batches)
             except BaseException:
                 await self._abort()
                 raise
@@ -59,22 +109,28 @@ class Publisher:
             async with asyncio.timeout(ABORT_SECONDS):
                 await self._producer.abort_transaction()
 
-    async def _send(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
-        await asyncio.gather(*(self._send_topic(topic, items) for topic, items in records.items() if items))
-
-    async def _send_topic(self, topic: str, items: Sequence[OutRecord]) -> None:
-        if isinstance(items, RecordColumns) and encodes():
-            await self._send_batches(topic, items.partition, encoded_batches(items, BATCH_BYTES, self.transactional))
-            return
-        partitions: dict[int, list[OutRecord]] = {}
-        for item in items:
-            partitions.setdefault(item.partition, []).append(item)
-        await asyncio.gather(*(self._send_batches(topic, p, self._batches(topic, mine)) for p, mine in sorted(partitions.items())))
+    async def _send(self, batches: Sequence[Encoded]) -> None:
+        places: dict[tuple[str, int], list[BatchBuilder]] = {}
+        for topic, partition, batch in batches:
+            places.setdefault((topic, partition), []).append(batch)
+        await asyncio.gather(*(self._send_batches(*place, mine) for place, mine in places.items()))
 
     async def _send_batches(self, topic: str, partition: int, batches: Iterable[BatchBuilder]) -> None:
         waiting = [(await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()) for batch in batches]
         for future, count in waiting:
             self.ends[topic, partition] = (await future).offset + count
+
+    def _encoded(self, topic: str, items: Sequence[OutRecord]) -> Iterator[Encoded]:
+        if isinstance(items, RecordColumns) and encodes():
+            for batch in encoded_batches(items, BATCH_BYTES, self.transactional):
+                yield Encoded(topic, items.partition, batch)
+            return
+        partitions: dict[int, list[OutRecord]] = {}
+        for item in items:
+            partitions.setdefault(item.partition, []).append(item)
+        for partition, mine in sorted(partitions.items()):
+            for batch in self._batches(topic, mine):
+                yield Encoded(topic, partition, batch)
 
     def _batches(self, topic: str, items: list[OutRecord]) -> Iterator[BatchBuilder]:
         batch = self._producer.create_batch()
@@ -88,6 +144,11 @@ class Publisher:
         yield batch
 
     async def close(self) -> None:
-        """Ends the producer where it is this partition's own."""
+        """Sends nothing more, and ends the producer where it is this partition's own."""
+        if self._publishing is not None:
+            self._publishing.cancel()
+            await asyncio.wait({self._publishing})
+            with contextlib.suppress(asyncio.CancelledError):
+                self._publishing.exception()  # is told by whoever closes
         if self.transactional:
             await stopped(self._producer)

@@ -67,7 +67,9 @@ def publish(feed: Feed, kafka: KafkaSettings, scores: list[OutRecord], kind: str
         producer = plain_producer(kafka)
         await producer.start()
         try:
-            await Publisher(producer, transactional=False).publish({topic_name(feed, kind): scores})
+            publisher = Publisher(producer, transactional=False)
+            await publisher.hand_over({topic_name(feed, kind): scores})
+            await publisher.published()
         finally:
             await producer.stop()
 

@@ -79,6 +79,7 @@ class Shell(NamedTuple):
                 portion, fetched = fetched.cut(int(fetched.batch.offset[PORTION]))
                 await runner.process(portion)
             await runner.process(fetched)
+        await runner.published()
 
     async def on_topic(self, kind: str) -> list[Any]:
         """Every committed record of an output topic, which has one partition."""

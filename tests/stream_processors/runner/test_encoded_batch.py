@@ -120,8 +120,9 @@ async def publish_and_read(servers: Servers) -> None:
     for seed in (5, 6):
         records = columns(seed, 400)
         object.__setattr__(records, "partition", 0)
-        await publisher.publish({"encoded.scores": records})
+        await publisher.hand_over({"encoded.scores": records})
         sent += records
+    await publisher.published()
     found: list[tuple[object, ...]] = []
     while len(found) < len(sent):
         for batch in (await consumer.getmany(timeout_ms=500)).values():

@@ -85,6 +85,7 @@ async def join(worker: Shell, runner: JoinerRunner, end: int | None = None) -> N
     await worker.fold(runner, end)
     while await runner.settle():
         pass
+    await runner.published()
 
 
 async def examples(worker: Shell) -> list[Example]:
@@ -176,6 +177,7 @@ async def until(worker: Shell, runner: JoinerRunner, done: Any) -> None:
         while not done():
             await runner.settle()
             await asyncio.sleep(0.01)
+    await runner.published()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -194,18 +196,19 @@ def test_joiners_killed_anywhere_repeat_no_example(servers: Servers, seed: int) 
                 if life == 2:
                     send(servers, feed, readings(200, COUNT))
                     await fold_events(worker)
-                publish = runner._publisher.publish
+                hand_over = runner._publisher.hand_over
                 left = int(draw.integers(1, 4))
 
-                async def dying(records: Any, publish: Any = publish) -> None:
+                async def dying(records: Any, hand_over: Any = hand_over, published: Any = runner.published) -> None:
                     nonlocal left
                     left -= 1
                     if left == 0:  # a part of the outputs is out, then the process dies
-                        await publish({topic: items[: int(draw.integers(len(items) + 1))] for topic, items in records.items()})
+                        await hand_over({topic: items[: int(draw.integers(len(items) + 1))] for topic, items in records.items()})
+                        await published()
                         raise ConnectionError
-                    await publish(records)
+                    await hand_over(records)
 
-                runner._publisher.publish = dying
+                runner._publisher.hand_over = dying
                 with pytest.raises((ConnectionError, TimeoutError)):
                     async with asyncio.timeout(3):
                         for stop in range(runner.progress.next_offset + 1, 11):

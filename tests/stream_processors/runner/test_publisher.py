@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 from aiokafka.errors import KafkaError
@@ -13,7 +13,7 @@ from contracts.settings import Servers
 from contracts.topics import topic_name
 from stream_processors.log_fold import OutRecord
 from stream_processors.runner.clients import transactional_producer
-from stream_processors.runner.publisher import Publisher
+from stream_processors.runner.publisher import Encoded, Publisher
 from stream_processors.topics import ensure_topics
 from tests.stream_processors.runner.places import fresh_feed
 
@@ -33,19 +33,23 @@ def test_a_fenced_producer_is_told_from_a_broken_one_however_late_its_transactio
         publisher = Publisher(one, transactional=True)
         send = publisher._send
 
-        async def given_up(outputs: Mapping[str, Sequence[OutRecord]]) -> None:
+        async def given_up(batches: Sequence[Encoded]) -> None:
             try:
-                await send(outputs)
+                await send(batches)
             finally:
                 async with asyncio.timeout(10):
                     while not one._txn_manager.is_fatal_error():  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
 
         publisher._send = given_up  # type: ignore[method-assign]
+        await publisher.hand_over(records)
+        for _ in range(2):  # what has ended it is told whenever it is asked
+            with pytest.raises(Fenced):
+                await publisher.published()
         with pytest.raises(Fenced):
-            await publisher.publish(records)
+            await publisher.hand_over(records)
         with pytest.raises(KafkaError, match="can publish no more"):
-            await publisher.publish(records)
+            await publisher.publish([])
         await publisher.close()
         await other.stop()
 

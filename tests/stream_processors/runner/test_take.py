@@ -101,13 +101,14 @@ def test_a_crash_amid_publishing_sends_the_rest(servers: Servers) -> None:
         async with shell(servers, feed) as worker:
             runner = await worker.take(owner="one")
             await worker.fold(runner, 400)
-            publish = runner._publisher.publish
+            hand_over = runner._publisher.hand_over
 
             async def half(records):  # the process dies when half of the scores and nothing else is out
-                await publish({t: items[: len(items) // 2] for t, items in records.items() if t.endswith("scores")})
+                await hand_over({t: items[: len(items) // 2] for t, items in records.items() if t.endswith("scores")})
+                await runner.published()
                 raise ConnectionError
 
-            runner._publisher.publish = half
+            runner._publisher.hand_over = half
             with pytest.raises(ConnectionError):
                 await worker.fold(runner, 800)
             await runner.abandon()
@@ -437,7 +438,7 @@ def test_places_taken_one_after_the_other_wait_for_no_open_transaction(kafka_sta
         async with shell(kafka_stack, feed) as dead, shell(kafka_stack, feed) as worker:
             publisher = (await dead.runners.take("events", 1, "dead"))._publisher
             await publisher._producer.begin_transaction()
-            await publisher._send({evidence: [OutRecord(0, 0, 0, b"", b"{}")]})
+            await publisher._send(list(publisher._encoded(evidence, [OutRecord(0, 0, 0, b"", b"{}")])))
             async with asyncio.timeout(TRANSACTION_MS / 2000):
                 for partition in (0, 1):
                     await worker.runners.fence("events", partition)
