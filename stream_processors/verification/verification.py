@@ -162,8 +162,11 @@ class _Verifier:
         return PlaceReport(name, generation.generation, start, end, compared | state.compared, lines, tally, copy is not None)
 
     async def _is_untouched(self, place: Place, log: WholeLog) -> bool:
-        """Whether a worker has the place and never got a record of it: there is no checkpoint of nothing, and nothing to compare."""
-        if current_generation(self._recorded, place.topic, place.partition) is None:
+        """Whether workers have the log and never got a record of this place: there is no checkpoint of nothing, and nothing to compare.
+
+        A partition just added has not even a generation.
+        """
+        if not any(found.switch.kind == "generation" and found.switch.log == place.topic for found in self._recorded):
             return False
         manifest = await PartitionReader(self._redis, self._feed.name, place.store_name).manifest()
         return manifest is None and await log.end() == 0
