@@ -6,6 +6,7 @@ absolute, a flip knows its own id, and the counter stays behind until the owner 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ class FencedCalls:
         self._name = name
         self._outage = outage
         self._known = 0  # the last counter that the server is known to have had
+        self._turn = asyncio.Lock()  # vectors are served while chunks are staged; counters must come in their order
         self.epoch = -1
         self.counter = 0
 
@@ -50,13 +52,14 @@ class FencedCalls:
 
     async def fenced(self, call: bytes, keys: Sequence[bytes], arguments: Sequence[Any]) -> tuple[Reply, bool]:
         """A call with the next counter, and whether the server had lost what was acknowledged before it."""
-        self.counter += 1
-        counter = self.counter
-        reply = await self.call((call, self.epoch, counter, self._known, *arguments), keys)
-        forgot = self.forgot(reply)
-        if not forgot:
-            self._known = counter
-        return reply, forgot
+        async with self._turn:
+            self.counter += 1
+            counter = self.counter
+            reply = await self.call((call, self.epoch, counter, self._known, *arguments), keys)
+            forgot = self.forgot(reply)
+            if not forgot:
+                self._known = counter
+            return reply, forgot
 
     def forgot(self, reply: Reply) -> bool:
         """Whether a reply shows another epoch than ours, or a counter below the last acknowledged. It is then known."""

@@ -17,7 +17,8 @@ from stream_processors.joiner.waiting import LIMIT
 from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import Outputs
 from stream_processors.runner.batch_consumer import PlainConsumer
-from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
+from stream_processors.runner.new_generation import LogBounds
+from stream_processors.runner.partition_runner import PartitionRunner
 from stream_processors.verification.log_reader import read_batches
 
 EVENTS = 2_000  # joined at once: an interval of hours has more, and its vectors need not all be in memory together
@@ -85,7 +86,7 @@ class JoinerRunner(PartitionRunner):
             return False
         wanted = [(event.name.partition, event.position) for step in steps for event in step.events]
         outputs = fold.settle(steps, await self._follower.records(wanted) if wanted else {})
-        self.changed = True
+        self._changed = True
         await self._publish(outputs)
         return True
 

@@ -19,7 +19,8 @@ from stream_processors.joiner.score_follower import ScoreFollower
 from stream_processors.log_ends import end_offset
 from stream_processors.models_log import ModelsLog
 from stream_processors.runner.clients import batch_consumer, free_consumer, stopped, transactional_producer
-from stream_processors.runner.partition_runner import LogBounds, PartitionRunner, is_another
+from stream_processors.runner.new_generation import LogBounds, is_another
+from stream_processors.runner.partition_runner import PartitionRunner
 from stream_processors.runner.place import Place
 from stream_processors.runner.publisher import Publisher
 from stream_processors.runner.switch_log import SwitchLog

@@ -26,6 +26,7 @@ from contracts.errors import Fenced, ServerUnavailable
 from contracts.outage import Outage
 from contracts.settings import Servers
 from contracts.topics import topic_name
+from feature_store.checkpoint import Manifest
 from feature_store.redis_addresses import CLIENT_ERRORS
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
@@ -225,7 +226,7 @@ class FoldService(mode.Service):
                     if self._goes_on(turn):
                         await self._process(place, fetched)
                 if self._goes_on(turn):
-                    await self._check_published(turn)
+                    await self._look_at_runners(turn)
                 if self._goes_on(turn):
                     await self._settle(turn)
                 if self._goes_on(turn):
@@ -281,12 +282,18 @@ class FoldService(mode.Service):
                 self._idle.heard(place, fetched.batch, time.monotonic())
                 self.metrics.folded(runner, fetched.batch, outputs, time.perf_counter() - began)
 
-    async def _check_published(self, turn: int) -> None:
-        """Lets go of places whose outputs could not be published, also of those that nothing is read from now."""
+    async def _look_at_runners(self, turn: int) -> None:
+        """Notes checkpoints that are flipped; lets go of places whose outputs or checkpoint failed meanwhile."""
         for place, runner in list(self.runners.items()):
             if self._goes_on(turn):
                 async with self._owned(place):
-                    runner.check()
+                    if (flipped := await runner.look()) is not None:
+                        self._flipped(place, flipped, time.monotonic() - runner.checkpointed_at)
+
+    def _flipped(self, place: TopicPartition, manifest: Manifest, seconds: float) -> None:
+        self.metrics.checkpointed(seconds)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit({place: manifest.offset}))
 
     async def _settle(self, turn: int) -> None:
         """Ends labels whose events have come; reads no more of a partition while too many of it wait."""
@@ -307,18 +314,13 @@ class FoldService(mode.Service):
             quiet = now - self._idle.last_heard(place) > IDLE_CHECKPOINT_SECONDS
             if not self._goes_on(turn):
                 return
-            if runner.changed and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet):
-                await self._checkpoint(place, runner)
+            if runner.changed and not runner.staging and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet):
+                async with self._owned(place):
+                    with self.metrics.snapshot():
+                        runner.begin_checkpoint()
             elif not runner.changed and now - max(runner.checkpointed_at, runner.looked_at) > LOOK_SECONDS:
                 async with self._owned(place):
                     await runner.look_after()
-
-    async def _checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
-        async with self._owned(place):
-            with self.metrics.checkpointing():
-                await runner.checkpoint()
-        if place in self.runners and (self._committing is None or self._committing.done()):
-            self._committing = asyncio.create_task(self._commit({place: runner.progress.next_offset}))
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         """The group's offsets serve lag tools only; nobody waits for a broker that is gone to take them."""

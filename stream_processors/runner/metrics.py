@@ -42,7 +42,10 @@ class WorkerMetrics:
             registry=self.registry,
         )
         self._checkpoint = Histogram(
-            "streamgauge_checkpoint_seconds", "Staging and flipping a checkpoint", buckets=LATENCIES, registry=self.registry
+            "streamgauge_checkpoint_seconds", "From a checkpoint's snapshot to its flip", buckets=LATENCIES, registry=self.registry
+        )
+        self._snapshot = Histogram(
+            "streamgauge_snapshot_seconds", "For how long a checkpoint holds up the fold", buckets=LATENCIES, registry=self.registry
         )
         self._delay = Gauge("streamgauge_delay_seconds", "Kafka timestamp to folding, of the newest record", place, registry=self.registry)
         self._lag = Gauge("streamgauge_lag", "Offsets between what is read next and the end of the log", place, registry=self.registry)
@@ -78,10 +81,14 @@ class WorkerMetrics:
             self._out.labels(runner.place.feed.name, kind).inc(len(records))
 
     @contextmanager
-    def checkpointing(self) -> Iterator[None]:
-        """Times a checkpoint."""
-        with self._checkpoint.time():
+    def snapshot(self) -> Iterator[None]:
+        """Times what of a checkpoint holds up the fold."""
+        with self._snapshot.time():
             yield
+
+    def checkpointed(self, seconds: float) -> None:
+        """Notes a checkpoint that is flipped."""
+        self._checkpoint.observe(seconds)
 
     def text(self) -> bytes:
         """Everything in Prometheus's text format."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from stream_processors.log_fold import LogFold, Outputs, OutRecord, joined
 from stream_processors.models_log import ModelsLog
 from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.copying import Copying
+from stream_processors.runner.new_generation import DEFINITION_CHANGED, FIRST_START, LogBounds, is_another, why_new_generation
 from stream_processors.runner.place import Place
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
@@ -27,18 +29,6 @@ from stream_processors.runner.switch_log import Recorded, Superseded, SwitchLog,
 WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
 log = logging.getLogger("streamgauge.runner")
-
-
-class LogBounds(NamedTuple):
-    """First and next offset of a partition, and its topic's id where the broker gives one.
-
-    is_cut: its end was seen to be gone, also where it has grown since.
-    """
-
-    start: int
-    end: int
-    topic_id: str | None
-    is_cut: bool = False
 
 
 class PartitionRunner:
@@ -59,7 +49,7 @@ class PartitionRunner:
         self.epoch = -1
         self.progress = Progress(0, 0)
         self.fold: LogFold = place.new_fold(0)
-        self.changed = False  # since the last checkpoint
+        self._changed = False  # since the last snapshot
         self.checkpointed_at = 0.0  # monotonic seconds
         self.looked_at = 0.0  # of the last `look_after`, too
         self._store = store
@@ -68,6 +58,8 @@ class PartitionRunner:
         self._owner = owner
         self._history = history  # URL under which full copies stand; None: there are none
         self._copying: Copying | None = None
+        self._staging: asyncio.Task[Manifest | None] | None = None  # a snapshot on its way into the store
+        self._forgot = False  # the store said so while the fold may have been at work
         self._models = models  # of a feed with a target, for its events alone
         self._placed = Placed()
         self._published: dict[str, Published] = {}  # by output kind, until the fold has passed it
@@ -85,7 +77,7 @@ class PartitionRunner:
         checkpoint = await self._restore(taken)
         copy = await self._full_copy(generation.switch, checkpoint, bounds) if self._history and generation else None
         checkpoint = copy or checkpoint
-        cause = _why_new_generation(place, self.fold.version, generation, checkpoint, bounds)
+        cause = why_new_generation(place, self.fold.version, generation, checkpoint, bounds)
         self.topic_id = bounds.topic_id
         if checkpoint is not None:
             self._publisher.ends |= checkpoint.manifest.output_ends
@@ -277,7 +269,7 @@ class PartitionRunner:
             outputs = await asyncio.get_running_loop().run_in_executor(None, self.fold.fold, batch)
         withheld = self._withheld
         self.progress.advance(fetched)
-        self.changed = True
+        self._changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
         await self._publisher.hand_over(records)
         await (self._serve_everything() if withheld else self._serve(outputs))
@@ -312,10 +304,6 @@ class PartitionRunner:
         await self._serve_everything()
         self._owe_everything()
 
-    def check(self) -> None:
-        """Raises what has ended the publishing of outputs, if anything has (`Publisher.published` says what that may be)."""
-        self._publisher.check()
-
     async def published(self) -> None:
         """Waits until all outputs are published; raises as `Publisher.published`."""
         await self._publisher.published()
@@ -332,37 +320,79 @@ class PartitionRunner:
     def _owe_everything(self) -> None:
         """The next checkpoint has all chunks: the store has none that it could keep."""
         self.fold.forget_handed_out()
-        self.changed = True
+        self._changed = True
+
+    @property
+    def staging(self) -> bool:
+        """Whether a snapshot is on its way into the store, or has arrived and `look` was not called since."""
+        return self._staging is not None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is in no checkpoint yet."""
+        return self._changed or self.staging
+
+    def begin_checkpoint(self) -> None:
+        """Takes a snapshot of what has changed, which goes into the store while the fold goes on; `look` sees its end."""
+        assert not self.staging, "its parts would be in the next one's place"
+        snapshot = self._snapshot(), self.fold.changed_chunks()
+        self._changed = False
+        self.checkpointed_at = time.monotonic()
+        self._staging = asyncio.create_task(self._stage(*snapshot, self._publisher.handed_over))
 
     async def checkpoint(self) -> Manifest | None:
-        """Stages changed chunks and flips the manifest; what it covers has been published and served before.
-
-        After an error here or in `process` there must be no other: its chunks have been handed out, or its outputs are not out.
+        """The same to its end, after the end of the one before.
 
         Returns:
             The manifest; None where nothing had changed, or the store had forgotten and the next call writes everything.
         """
-        if not self.changed:
+        await self._end_staging()
+        if not self._changed:
             return None
-        await self._publisher.published()
-        counters = self.fold.counters() | self.progress.counters() | {"start_offset": self.progress.start_offset}
-        manifest = Manifest(
+        self.begin_checkpoint()
+        return await self._end_staging()
+
+    async def look(self) -> Manifest | None:
+        """Raises what has ended publishing or a checkpoint; afterwards there must be no other, since its chunks have been handed out.
+
+        Returns:
+            The manifest of a checkpoint that is flipped since the last call.
+        """
+        self._publisher.check()
+        return await self._end_staging() if self._staging is not None and self._staging.done() else None
+
+    def _snapshot(self) -> Manifest:
+        """What a checkpoint here covers. Output ends are those of now: one acknowledged later would hide ids from the next owner."""
+        return Manifest(
             generation=self.generation,
             offset=self.progress.next_offset,
             definition=self.place.feed.hash,
             fold_version=self.fold.version,
             epoch=self.epoch,
-            counters=counters,
+            counters=self.fold.counters() | self.progress.counters() | {"start_offset": self.progress.start_offset},
             output_ends=self._output_ends(),
             topic_id=self.topic_id,
             extra={WITHHOLD_TO: self._withhold_to} if self._withheld else {},
         )
-        self.checkpointed_at = time.monotonic()
-        stored = await self._store.checkpoint(manifest, self.fold.changed_chunks())
-        self.changed = not stored.written
-        if stored.forgot:
-            await self._remind()
+
+    async def _stage(self, manifest: Manifest, chunks: dict[str, bytes], handed_over: int) -> Manifest | None:
+        """Stages chunks and flips the manifest once all that it covers is published; it was served before the snapshot."""
+        await self._publisher.published(handed_over)
+        stored = await self._store.checkpoint(manifest, chunks)
+        self._changed |= not stored.written
+        self._forgot |= stored.forgot
         return manifest if stored.written else None
+
+    async def _end_staging(self) -> Manifest | None:
+        if self._staging is None:
+            return None
+        await asyncio.wait({self._staging})
+        manifest = self._staging.result()
+        self._staging = None
+        if self._forgot:
+            self._forgot = False
+            await self._remind()
+        return manifest
 
     async def release(self) -> None:
         """Gives the place up after a last checkpoint."""
@@ -374,11 +404,16 @@ class PartitionRunner:
     async def last_checkpoint(self) -> None:
         """Of an owner that then gives the place up."""
         await self.checkpoint()
-        if self.changed:  # the store had forgotten: the first call noticed, the second writes everything
+        if self._changed:  # the store had forgotten: the first call noticed, the second writes everything
             await self.checkpoint()
 
     async def abandon(self) -> None:
-        """Ends its own producer and nothing else: another owner goes on from the last checkpoint."""
+        """Ends its own producer and what it stages, and nothing else: another owner goes on from the last checkpoint."""
+        if self._staging is not None:
+            self._staging.cancel()
+            await asyncio.wait({self._staging})
+            with contextlib.suppress(asyncio.CancelledError):
+                self._staging.exception()  # was told, or is not asked for any more
         await self._publisher.close()
 
 
@@ -393,32 +428,3 @@ class Placed(NamedTuple):
     def shows(self, rollout: Rollout) -> bool:
         """Whether nothing would change."""
         return (self.version, self.challenger, self.share) == (rollout.champion, rollout.challenger, rollout.share)
-
-
-FIRST_START = "first start"
-DEFINITION_CHANGED = "definition or fold changed"
-
-
-def _why_new_generation(place: Place, version: int, found: Recorded | None, checkpoint: Checkpoint | None, bounds: LogBounds) -> str:
-    """The cause of a new generation, or "" where the state of the last one can be gone on with."""
-    if found is None:
-        return FIRST_START
-    switch = found.switch
-    stored = checkpoint.manifest.offset if checkpoint and checkpoint.manifest.generation == switch.generation else None
-    if is_another(switch.topic_id, bounds.topic_id):
-        return "topic recreated"
-    if bounds.is_cut or (stored is not None and stored > bounds.end):
-        return "log ends before the stored offset"
-    if switch.definition != place.feed.hash or switch.fold_version != version:
-        return DEFINITION_CHANGED
-    # a migrated state cannot be folded again here: its outputs begin later than itself, and its log may be archived only
-    if stored is None and (switch.state_from is not None or switch.from_offset < bounds.start):
-        return "state lost beyond recovery"
-    if stored is None and switch.from_offset > bounds.end:
-        return "log ends before the generation began"
-    return ""
-
-
-def is_another(one: str | None, other: str | None) -> bool:
-    """Whether two ids are of different topics; not known where the broker gives no ids."""
-    return one is not None and other is not None and one != other

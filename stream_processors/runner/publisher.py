@@ -40,9 +40,11 @@ class Publisher:
         self._producer = producer
         self.transactional = transactional
         self.ends: dict[tuple[str, int], int] = {}  # (topic, partition) -> offset after the last acknowledged record
+        self.handed_over = 0  # calls that had anything to publish
+        self._published = 0  # of these
         self._waiting: list[Encoded] = []
         self._publishing: asyncio.Task[None] | None = None
-        self._begun = asyncio.Event()  # a transaction with what waited, or the end of them all
+        self._turn = asyncio.Event()  # a transaction has begun or ended
 
     async def hand_over(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
         """Takes records, by topic, to be published in their order; waits while many are waiting. They are encoded when it returns.
@@ -51,24 +53,27 @@ class Publisher:
             Fenced, KafkaError: of an earlier transaction, as `published` does.
         """
         self.check()
-        self._waiting += [encoded for topic, items in records.items() if items for encoded in self._encoded(topic, items)]
-        if self._waiting and (self._publishing is None or self._publishing.done()):
+        encoded = [each for topic, items in records.items() if items for each in self._encoded(topic, items)]
+        if not encoded:
+            return
+        self._waiting += encoded
+        self.handed_over += 1
+        if self._publishing is None or self._publishing.done():
             self._publishing = asyncio.create_task(self._publish_waiting())
-        while sum(encoded.batch.size() for encoded in self._waiting) > AHEAD_BYTES:
-            self._begun.clear()
-            await self._begun.wait()
-            self.check()
+        while sum(each.batch.size() for each in self._waiting) > AHEAD_BYTES:
+            await self._turns()
 
-    async def published(self) -> None:
-        """When it returns, every record that was handed over is acknowledged (and committed).
+    async def published(self, calls: int | None = None) -> None:
+        """When it returns, every record of the first so many calls, or of all, is acknowledged (and committed).
 
         Raises:
             Fenced: a later owner has a producer of the same transactional id.
             KafkaError: nothing may be checkpointed; a successor finds what was published and suppresses it.
         """
-        if self._publishing is not None:
-            await asyncio.wait({self._publishing})
-            self._publishing.result()
+        calls = self.handed_over if calls is None else calls
+        self.check()
+        while self._published < calls:
+            await self._turns()
 
     def check(self) -> None:
         """Raises what has ended the publishing, if anything has."""
@@ -78,11 +83,19 @@ class Publisher:
     async def _publish_waiting(self) -> None:
         try:
             while self._waiting:
-                batches, self._waiting = self._waiting, []
-                self._begun.set()
+                batches, self._waiting, calls = self._waiting, [], self.handed_over
+                self._turn.set()
                 await self.publish(batches)
+                self._published = calls
+                self._turn.set()
         finally:
-            self._begun.set()
+            self._turn.set()
+
+    async def _turns(self) -> None:
+        """Until a transaction has begun or ended; raises what ended the publishing."""
+        self._turn.clear()
+        await self._turn.wait()
+        self.check()
 
     async def publish(self, batches: Sequence[Encoded]) -> None:
         """Sends all of them in one transaction."""

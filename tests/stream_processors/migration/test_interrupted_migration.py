@@ -71,12 +71,12 @@ def test_a_migration_that_is_run_again_leaves_what_is_done(stack: Servers, tmp_p
         async with shell(servers, old) as worker:
             for partition in (0, 1):
                 runner = await worker.runners.take("events", partition, "old")
-                runner.changed = True  # a checkpoint, also where no event has come
+                runner._changed = True  # a checkpoint, also where no event has come
                 await runner.release()
             assert len((await migrate(worker, new, tmp_path)).places) == 2
         async with shell(servers, old) as worker:  # started with the old file, it goes back: as if the second had not been cut over
             back = await worker.runners.take("events", 1, "old")
-            back.changed = True
+            back._changed = True
             await back.release()
             again = await migrate(worker, new, tmp_path)
             assert [(place.partition, place.generation) for place in again.places] == [(1, 4)]

@@ -108,7 +108,7 @@ def test_a_long_window_is_added_where_the_head_is_gone(kafka_stack: Servers, tmp
             await successor.release()
             judge = await after.take("evidence")
             await after.fold(judge)
-            judge.changed = True
+            judge._changed = True
             await judge.release()
             redis = await async_client(servers.redis)
             verified = await verify_feed(new, servers.kafka, redis, str(tmp_path), lambda *_: None)

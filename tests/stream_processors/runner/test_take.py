@@ -15,7 +15,8 @@ from feature_store.partition_reader import PartitionReader
 from feature_store.redis_layout import directory_keys
 from stream_processors.log_fold import Outputs, OutRecord
 from stream_processors.runner.clients import TRANSACTION_MS
-from stream_processors.runner.partition_runner import LogBounds, PartitionRunner
+from stream_processors.runner.new_generation import LogBounds
+from stream_processors.runner.partition_runner import PartitionRunner
 from tests.stream_processors.runner.places import Shell, fresh_feed, own_store, send, shell
 from tests.stream_processors.stream_fold.golden import FEED, golden_log
 from tests.stream_processors.stream_fold.streams import fold_in_cuts, hostile, served
@@ -192,7 +193,7 @@ def test_a_fenced_runner_writes_nothing(servers: Servers) -> None:
             reader = PartitionReader(worker.redis, feed.name, 0)
             vectors = served(owner.fold.everything_served())
             before = await reader.vectors(list(vectors)), await reader.manifest()
-            zombie.changed = True
+            zombie._changed = True
             with pytest.raises(Fenced, match="taken by a later owner"):
                 await zombie.checkpoint()
             with pytest.raises(Fenced):

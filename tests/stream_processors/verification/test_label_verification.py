@@ -39,7 +39,7 @@ async def fold_the_rest(worker: Shell) -> None:
     for log in ("evidence", "examples"):
         runner = await worker.take(log)
         await worker.fold(runner)
-        runner.changed = True
+        runner._changed = True
         await runner.release()
 
 

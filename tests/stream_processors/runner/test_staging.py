@@ -1,0 +1,120 @@
+"""A checkpoint on its way into the store while the fold goes on: what it covers, and what a successor finds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from contracts.errors import ServerUnavailable
+from contracts.settings import Servers
+from feature_store.partition_reader import PartitionReader
+from stream_processors.runner.partition_runner import PartitionRunner
+from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
+from tests.stream_processors.runner.test_take import LOG, MANY, assert_whole
+
+pytestmark = pytest.mark.integration
+
+
+def hold(runner: PartitionRunner, what: str) -> asyncio.Event:
+    """Holds up the staging of chunks or the publishing of outputs until the event is set."""
+    owner = runner._store if what == "_stage" else runner._publisher
+    call: Callable[..., Awaitable[object]] = getattr(owner, what)
+    may_go_on = asyncio.Event()
+
+    async def held(*arguments: object) -> object:
+        await may_go_on.wait()
+        return await call(*arguments)
+
+    setattr(owner, what, held)
+    return may_go_on
+
+
+async def stored_offset(worker: Shell) -> int | None:
+    manifest = await PartitionReader(worker.redis, worker.feed.name, 0).manifest()
+    return None if manifest is None else manifest.offset
+
+
+def test_the_fold_goes_on_while_chunks_are_staged(servers: Servers) -> None:
+    """The manifest names the offset of the snapshot, and a successor that begins there gives every output once."""
+    feed = fresh_feed("staged")
+    send(servers, feed, MANY)
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as worker:
+            runner = await worker.take(owner="one")
+            await worker.fold(runner, 400)
+            may_go_on = hold(runner, "_stage")
+            runner.begin_checkpoint()
+            await worker.fold(runner, 1_200)
+            assert runner.staging and await stored_offset(worker) is None
+            assert await runner.look() is None
+            may_go_on.set()
+            while (manifest := await runner.look()) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert manifest.offset == 400 == await stored_offset(worker)
+            assert runner.changed, "what came after the snapshot is in no checkpoint"
+            await runner.abandon()
+            successor = await worker.take(owner="two")
+            assert successor.progress.next_offset == 400
+            await worker.fold(successor)
+            await successor.release()
+            await assert_whole(worker, successor, len(MANY.values))
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_flipped_that_covers_what_is_not_published(servers: Servers) -> None:
+    """A checkpoint waits for the outputs that were handed over before its snapshot; an owner that dies then leaves the one before."""
+    feed = fresh_feed("unpublished")
+    send(servers, feed, LOG)
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as worker:
+            runner = await worker.take(owner="one")
+            await worker.fold(runner, 400)
+            await runner.checkpoint()
+            hold(runner, "publish")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await worker.fold(runner, 800)
+            runner.begin_checkpoint()
+            await asyncio.sleep(0.5)
+            assert runner.staging and await stored_offset(worker) == 400
+            await runner.abandon()
+            successor = await worker.take(owner="two")
+            await worker.fold(successor)
+            await successor.release()
+            await assert_whole(worker, successor)
+
+    asyncio.run(scenario())
+
+
+def test_what_fails_beside_the_fold_is_told_at_the_next_look(servers: Servers) -> None:
+    """An error while chunks are staged is raised whenever the runner is looked at, and there is no other checkpoint."""
+    feed = fresh_feed("unstaged")
+    send(servers, feed, LOG)
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as worker:
+            runner = await worker.take(owner="one")
+            await worker.fold(runner, 400)
+
+            async def unreachable(parts: object) -> bool:
+                raise ServerUnavailable("Redis does not answer")
+
+            runner._store._stage = unreachable  # type: ignore[method-assign]
+            runner.begin_checkpoint()
+            await worker.fold(runner, 800)
+            for ask in (runner.look, runner.look, runner.checkpoint):
+                with pytest.raises(ServerUnavailable):
+                    await ask()
+            await runner.abandon()
+            successor = await worker.take(owner="two")
+            assert successor.progress.next_offset == 0
+            await worker.fold(successor)
+            await successor.release()
+            await assert_whole(worker, successor)
+
+    asyncio.run(scenario())
