@@ -63,7 +63,7 @@ def _start(quick: bool, _: Say) -> dict[str, Any]:
 
 
 def _checkpoints(quick: bool, _: Say) -> dict[str, Any]:
-    return checkpoints.measure(1_600_000 if quick else checkpoints.EVENTS)
+    return checkpoints.measure(1_600_000, 1) if quick else checkpoints.measure()
 
 
 def _offline(quick: bool, _: Say) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from streamgauge.warm_up import warm_up
 
 
 async def full_loop(servers: Servers, feed: Feed, count: int, metrics: WorkerMetrics | None = None) -> dict[str, float]:
-    """Runs a worker's service in this process until every event is folded."""
+    """Runs a worker's service in this process until every event is folded and every score acknowledged."""
     service = FoldService([feed], servers, f"bench-{time.monotonic_ns()}", metrics or WorkerMetrics())
     await service.start()
     while not any(runner.progress.read for runner in service.runners.values()):  # noqa: ASYNC110 — it measures from outside
@@ -48,6 +48,7 @@ async def full_loop(servers: Servers, feed: Feed, count: int, metrics: WorkerMet
         if read >= count:
             break
         await asyncio.sleep(0.005)
+    await asyncio.gather(*(runner.published() for runner in service.runners.values()))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     await service.stop()
     return {"events_per_s": (read - first) / wall, "cpu_us_per_event": cpu / (read - first) * 1e6}
