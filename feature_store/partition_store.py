@@ -219,8 +219,9 @@ class PartitionStore:
     async def _look_again(self) -> None:
         """After a lost reply: was the flip done, was it not, or does the store know something else altogether?"""
         believed = self._flip
-        reply = await self._look()
-        if self._calls.forgot(reply):
+        async with self._calls.turn:  # a vector served meanwhile would make the counter that was found look like one of long ago
+            forgot = self._calls.forgot(await self._look())
+        if forgot:
             self._owe()
         if self._attempted and self._flip == self._attempted[0] != believed:
             self._current, self._rotate = self._attempted[1], True
