@@ -46,7 +46,7 @@ class SecureKafka(ApacheKafka):
         secure = _SECURE.format(login=_LOGIN, password=passwords[ADMIN], server=certificates.server, authority=certificates.authority)
         kinds = ("SCRAM-SHA-512", "SCRAM-SHA-256")
         scram = [f"{kind}=[name={name},password={password}]" for name, password in passwords.items() for kind in kinds]
-        super().__init__(PROPERTIES.replace(_PLAIN, secure), [part for each in scram for part in ("--add-scram", each)])
+        super().__init__(PROPERTIES.replace(_PLAIN, secure), format_options=[part for each in scram for part in ("--add-scram", each)])
         self._certificates, self._passwords = certificates, passwords
 
     def address(self, port: int, outside: int) -> str:

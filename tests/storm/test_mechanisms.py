@@ -25,7 +25,7 @@ class Case(NamedTuple):
 
 
 CASES = {
-    # of the store's fence and Kafka's either alone is enough, since publishing and serving end together
+    # of the store's fence and Kafka's either alone is enough, since who is refused by one lets go of both
     "transactional-fence": Case(
         "apache", [Step(n, "zombie-at", (("before-send", 9 + n),)) for n in range(3)], ("doubled", "backwards"), ("fence",)
     ),
