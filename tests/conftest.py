@@ -9,14 +9,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from contracts.settings import Servers
 from streamgauge.local_stack import LocalStack
 from tests.apache_kafka import ApacheKafka
 
 SERVERS_BY = 0.7  # of the other files, the share among which files with servers stand: at the very end a long one would run alone
+
+SPREAD = ("tests/storm/test_mechanisms.py", "tests/streamgauge/test_kafka_outage.py")  # in one process either would be the last to end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +33,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         paths = [path for path, found in kinds.items() if found == kind]
         place |= {path: first + (last - first) * n / len(paths) for n, path in enumerate(paths)}
     items.sort(key=lambda item: place[item.path])
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """A file's tests run in one process, which share its servers, but for those of a file in which each has its own for minutes."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(SPREAD) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """In the place of ``--dist loadfile``."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
