@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 SECONDS ?= 120
-# Processes of the tests; each starts a broker and a store of its own, and a file runs in one of them. Three for two cores, as servers are waited for;
-# two on Apache Kafka, whose storms need what they get.
+# Processes of the tests; each starts a broker and a store of its own, and most files run in one of them. Three for two cores, as servers are
+# waited for.
 WORKERS ?= 3
-KAFKA_WORKERS ?= 2
+KAFKA_WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 STORM_SEED ?= 215
 # each process of a test or a demo would else compile all sources anew
