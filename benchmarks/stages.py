@@ -96,7 +96,7 @@ async def _publish(servers: Servers, outputs: list[Any], n: int) -> float:
     publisher = Publisher(producer, transactional=False)
     begun = time.process_time()
     for out in outputs:
-        await publisher.hand_over({f"{ALONE}.{kind}": items for kind, items in out.records.items() if kind == "scores"})
+        publisher.hand_over({f"{ALONE}.{kind}": items for kind, items in out.records.items() if kind == "scores"})
     await publisher.published()
     spent = time.process_time() - begun
     await producer.stop()

@@ -42,7 +42,7 @@ class FencedCalls:
         self._name = name
         self._outage = outage
         self._known = 0  # the last counter that the server is known to have had
-        self.turn = asyncio.Lock()  # vectors are served while chunks are staged; counters must come in their order
+        self.lock = asyncio.Lock()  # vectors are served while chunks are staged; counters must come in their order
         self.epoch = -1
         self.counter = 0
 
@@ -52,7 +52,7 @@ class FencedCalls:
 
     async def fenced(self, call: bytes, keys: Sequence[bytes], arguments: Sequence[Any]) -> tuple[Reply, bool]:
         """A call with the next counter, and whether the server had lost what was acknowledged before it."""
-        async with self.turn:
+        async with self.lock:
             self.counter += 1
             counter = self.counter
             reply = await self.call((call, self.epoch, counter, self._known, *arguments), keys)

@@ -155,8 +155,7 @@ class PartitionStore:
         Raises:
             StateError: `kept` names a chunk that the checkpoint before does not have.
         """
-        if self._doubtful:
-            await self._look_again()
+        had_forgotten = self._doubtful and await self._look_again()
         if self._goes_on(manifest) and not self._owed <= changed.keys():
             return Served(0, True)
         named = self._kept(manifest, changed, kept)
@@ -171,7 +170,7 @@ class PartitionStore:
             return Served(0, True)
         self._doubtful, self._owed = False, frozenset()
         # The directory's node may forget alone, which no call on the partition's own would show.
-        return Served(1, self._partition is not None and (await self._direct([]))[1])
+        return Served(1, (self._partition is not None and (await self._direct([]))[1]) or had_forgotten)
 
     def _goes_on(self, manifest: Manifest) -> bool:
         """Whether a manifest is of the generation of the one before; a new generation begins without its chunks."""
@@ -216,10 +215,10 @@ class PartitionStore:
         self._stored.difference_update(doomed)
         return not forgot
 
-    async def _look_again(self) -> None:
-        """After a lost reply: was the flip done, was it not, or does the store know something else altogether?"""
+    async def _look_again(self) -> bool:
+        """After a lost reply: was the flip done, was it not, or does the store know something else altogether? Says whether it forgot."""
         believed = self._flip
-        async with self._calls.turn:  # a vector served meanwhile would make the counter that was found look like one of long ago
+        async with self._calls.lock:  # a vector served meanwhile would make the counter that was found look like one of long ago
             forgot = self._calls.forgot(await self._look())
         if forgot:
             self._owe()
@@ -229,6 +228,7 @@ class PartitionStore:
             self._owe()
             self._rotate = False
         self._doubtful = False
+        return forgot
 
     def _owe(self) -> None:
         """All chunks of the checkpoint before are to be handed in anew."""

@@ -96,7 +96,8 @@ class JoinerRunner(PartitionRunner):
         await super().abandon()
 
     async def _publish(self, outputs: Outputs) -> None:
-        await self._publisher.hand_over({self.place.outputs[kind][0]: items for kind, items in outputs.records.items()})
+        self._publisher.hand_over({self.place.outputs[kind][0]: items for kind, items in outputs.records.items()})
+        await self._publisher.room()
 
     async def _find_published(self, tail: PlainConsumer) -> None:
         """What stands there already is told to the fold, by content: labels may end in another order this time."""

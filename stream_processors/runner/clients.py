@@ -30,6 +30,7 @@ METADATA_MS = 10_000  # added partitions, and a topic that is gone, are seen wit
 FETCH_BYTES = 4_000_000  # of a partition at once: more delays the others, less costs round trips
 
 Consumer = TypeVar("Consumer", bound=AIOKafkaConsumer)
+sender.BACKOFF_OVERRIDE = MARKED_SECONDS
 _closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
 
 
@@ -160,7 +161,6 @@ def _refusals_are_expected(record: logging.LogRecord) -> bool:
 
 def transactional_producer(settings: KafkaSettings, transactional_id: str) -> AIOKafkaProducer:
     """A producer whose start fences the one before with the same id."""
-    sender.BACKOFF_OVERRIDE = MARKED_SECONDS
     producer = AIOKafkaProducer(
         **connection_options(settings),
         transactional_id=transactional_id,

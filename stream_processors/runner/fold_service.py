@@ -26,7 +26,6 @@ from contracts.errors import Fenced, ServerUnavailable
 from contracts.outage import Outage
 from contracts.settings import Servers
 from contracts.topics import topic_name
-from feature_store.checkpoint import Manifest
 from feature_store.redis_addresses import CLIENT_ERRORS
 from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
@@ -45,6 +44,7 @@ from stream_processors.topics import ensure_topics
 
 POLL_MS = 200  # a longer wait delays a rebalance's answer; the fetch returns as soon as there is anything
 CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes more
+STAGED_AT_ONCE = 4  # more hold up the fold for longer, keep more copies of states in memory, and take more of Redis's time from readers
 IDLE_CHECKPOINT_SECONDS = 0.5  # so that status and a takeover see a quiet partition as it is
 TAKE_AGAIN_SECONDS = 2 * SESSION_MS / 1000  # who took our place is in the group by then, or gone: without it nobody would fold that place
 GC_OBJECTS = 50_000  # a batch makes thousands of short-lived tuples; at Python's 700 the collector takes 7 % of the time
@@ -88,6 +88,7 @@ class FoldService(mode.Service):
         self._logs: dict[str, tuple[FeedRunners, str]] = {}
         self._idle = IdleWatch()
         self._committing: asyncio.Task[None] | None = None
+        self._to_commit: dict[TopicPartition, int] = {}  # offsets of checkpoints
         self._open: list[Callable[[], Awaitable[None]]] = []  # closes what is open
 
     @property
@@ -221,6 +222,7 @@ class FoldService(mode.Service):
             turn = self._turn
             passed = await self._fetch()
             async with self._lock:
+                await self._wait_for_redis()
                 await self._leave_other_topics()
                 for place, fetched in passed:
                     if self._goes_on(turn):
@@ -235,6 +237,14 @@ class FoldService(mode.Service):
                 if due is not None and self._goes_on(turn):
                     await self._take(due)
                 self._resume()
+
+    async def _wait_for_redis(self) -> None:
+        """A checkpoint that Redis does not take is waited for as any call is: nothing is folded, and nobody is called idle meanwhile."""
+        staging = [runner for runner in self.runners.values() if runner.staging] if self.redis.reason else []
+        if staging:
+            with contextlib.suppress(TimeoutError):
+                async with self._yielding():
+                    await asyncio.gather(*(runner.staged() for runner in staging))
 
     async def _leave_other_topics(self) -> None:
         for place, runner in list(self.runners.items()):
@@ -265,6 +275,7 @@ class FoldService(mode.Service):
         """Ends `_hold`."""
         if self._held and not self.redis.reason:
             self._held = False
+            self._idle.went_on(time.monotonic())
             self._consumer.resume(*(self._consumer.assignment() & self.runners.keys() - self._full))
 
     async def _process(self, place: TopicPartition, fetched: Fetched) -> None:
@@ -288,12 +299,12 @@ class FoldService(mode.Service):
             if self._goes_on(turn):
                 async with self._owned(place):
                     if (flipped := await runner.look()) is not None:
-                        self._flipped(place, flipped, time.monotonic() - runner.checkpointed_at)
-
-    def _flipped(self, place: TopicPartition, manifest: Manifest, seconds: float) -> None:
-        self.metrics.checkpointed(seconds)
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit({place: manifest.offset}))
+                        self.metrics.checkpointed(flipped.seconds)
+                        self._to_commit[place] = flipped.manifest.offset
+        offsets = {place: offset for place, offset in self._to_commit.items() if place in self.runners}
+        if offsets and (self._committing is None or self._committing.done()):
+            self._to_commit = {}
+            self._committing = asyncio.create_task(self._commit(offsets))
 
     async def _settle(self, turn: int) -> None:
         """Ends labels whose events have come; reads no more of a partition while too many of it wait."""
@@ -309,18 +320,21 @@ class FoldService(mode.Service):
                         self._full.discard(place)
 
     async def _checkpoint_due(self, turn: int) -> None:
-        now = time.monotonic()
+        now, due = time.monotonic(), list[PartitionRunner]()
         for place, runner in list(self.runners.items()):
             quiet = now - self._idle.last_heard(place) > IDLE_CHECKPOINT_SECONDS
             if not self._goes_on(turn):
                 return
             if runner.changed and not runner.staging and (now - runner.checkpointed_at > CHECKPOINT_SECONDS or quiet):
-                async with self._owned(place):
-                    with self.metrics.snapshot():
-                        runner.begin_checkpoint()
+                due.append(runner)
             elif not runner.changed and now - max(runner.checkpointed_at, runner.looked_at) > LOOK_SECONDS:
                 async with self._owned(place):
                     await runner.look_after()
+        room = STAGED_AT_ONCE - sum(runner.staging for runner in self.runners.values())
+        if due and room > 0 and self._goes_on(turn):
+            with self.metrics.snapshot():
+                for runner in sorted(due, key=lambda runner: runner.checkpointed_at)[:room]:
+                    runner.begin_checkpoint()
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         """The group's offsets serve lag tools only; nobody waits for a broker that is gone to take them."""
@@ -436,12 +450,19 @@ class FoldService(mode.Service):
             await asyncio.gather(*(runner.abandon() for runner in runners.values()))
 
     async def _last_checkpoint(self, place: TopicPartition, runner: PartitionRunner) -> None:
-        with contextlib.suppress(Fenced):
-            try:
-                if not self.redis.reason:
-                    async with asyncio.timeout(RELEASE_SECONDS):
-                        await runner.last_checkpoint()
-            except TimeoutError:
-                self.redis.failed(f"a last checkpoint took more than {RELEASE_SECONDS:.0f} s")
-            if self.redis.reason and runner.changed:
-                log.warning("%s/%d is given up without a last checkpoint: %s", place.topic, place.partition, self.redis.sentence)
+        server = self.kafka
+        try:
+            if not self.redis.reason:
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await runner.published()
+                    server = self.redis
+                    await runner.last_checkpoint()
+        except Fenced:
+            return
+        except TimeoutError:
+            server.failed(f"what a last checkpoint waits for took more than {RELEASE_SECONDS:.0f} s")
+        except (KafkaError, ServerUnavailable) as error:
+            server.failed(error)
+        if runner.changed:
+            name = f"{place.topic}/{place.partition}"
+            log.warning("%s is given up without a last checkpoint: %s", name, self.redis.sentence or self.kafka.sentence)

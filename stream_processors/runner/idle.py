@@ -40,6 +40,10 @@ class IdleWatch:
         usual = before.usual + (now - before.at - before.usual) / 20.0
         self._heard[place] = _Heard(now, usual, int(batch.kafka_time[-1]), int(batch.offset[-1]), False)
 
+    def went_on(self, now: float) -> None:
+        """Nothing was read for a while, of any partition: that was no silence."""
+        self._heard = {place: heard._replace(at=now) for place, heard in self._heard.items()}
+
     def last_heard(self, place: TopicPartition) -> float:
         """Monotonic seconds of the last batch, or of the taking."""
         return self._heard[place].at

@@ -9,18 +9,22 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from aiokafka import TopicPartition
+
 from contracts.errors import StateError
-from contracts.records import Rollout, Switch
+from contracts.records import Switch
 from feature_store.checkpoint import Checkpoint, Manifest
 from feature_store.full_copies import FullCopies
 from feature_store.partition_store import PartitionStore, Taken
 from stream_processors.decoding.batches import Fetched
+from stream_processors.log_ends import end_offset
 from stream_processors.log_fold import LogFold, Outputs, OutRecord, joined
 from stream_processors.models_log import ModelsLog
 from stream_processors.runner.batch_consumer import PlainConsumer
 from stream_processors.runner.copying import Copying
 from stream_processors.runner.new_generation import DEFINITION_CHANGED, FIRST_START, LogBounds, is_another, why_new_generation
 from stream_processors.runner.place import Place
+from stream_processors.runner.placed import Placed
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
 from stream_processors.runner.publisher import Publisher
@@ -29,6 +33,13 @@ from stream_processors.runner.switch_log import Recorded, Superseded, SwitchLog,
 WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
 INLINE_RECORDS = 256  # a smaller batch folds faster than another thread wakes
 log = logging.getLogger("streamgauge.runner")
+
+
+class Flipped(NamedTuple):
+    """A checkpoint that is in the store, and the seconds from its snapshot on."""
+
+    manifest: Manifest
+    seconds: float
 
 
 class PartitionRunner:
@@ -58,7 +69,8 @@ class PartitionRunner:
         self._owner = owner
         self._history = history  # URL under which full copies stand; None: there are none
         self._copying: Copying | None = None
-        self._staging: asyncio.Task[Manifest | None] | None = None  # a snapshot on its way into the store
+        self._staging: asyncio.Task[Flipped | None] | None = None  # a snapshot on its way into the store
+        self._flipped: Flipped | None = None  # since `look` was last called
         self._forgot = False  # the store said so while the fold may have been at work
         self._models = models  # of a feed with a target, for its events alone
         self._placed = Placed()
@@ -91,7 +103,7 @@ class PartitionRunner:
             await self._find_published(tail)
             if copy is not None:
                 self._owe_everything()
-            self._withhold(checkpoint if copy is None else None, bounds.end)
+            await self._withhold(checkpoint if copy is None else None, tail)
         await self._serve_everything()  # also raises the generation that readers believe
         self.checkpointed_at = time.monotonic()
         if self._history:
@@ -206,7 +218,7 @@ class PartitionRunner:
         await self._switches.record(switch)  # before any output that it governs
         self.fold.place_models(here, self._models.models.placement_of(switch))
 
-    def _withhold(self, stored: Checkpoint | None, log_end: int) -> None:
+    async def _withhold(self, stored: Checkpoint | None, tail: PlainConsumer) -> None:
         """Serves nothing before the fold has passed all that owners before this one may have served, where the store had lost its state.
 
         It would take older values than readers have had from it, and an owner serves ahead of what it has published. One after this one
@@ -215,7 +227,9 @@ class PartitionRunner:
         if stored is not None and stored.manifest.generation == self.generation:
             self._withhold_to = int(stored.manifest.extra.get(WITHHOLD_TO, 0))
         else:
-            self._withhold_to = log_end
+            self._withhold_to = await end_offset(
+                tail, TopicPartition(self.place.topic, self.place.partition)
+            )  # asked once the store is fenced
 
     @property
     def _withheld(self) -> bool:
@@ -271,8 +285,9 @@ class PartitionRunner:
         self.progress.advance(fetched)
         self._changed = True
         records = {self.place.outputs[kind][0]: self._not_published(kind, items) for kind, items in outputs.records.items()}
-        await self._publisher.hand_over(records)
+        self._publisher.hand_over(records)
         await (self._serve_everything() if withheld else self._serve(outputs))
+        await self._publisher.room()
         self._forget_passed()
         return outputs
 
@@ -352,14 +367,22 @@ class PartitionRunner:
         self.begin_checkpoint()
         return await self._end_staging()
 
-    async def look(self) -> Manifest | None:
+    async def look(self) -> Flipped | None:
         """Raises what has ended publishing or a checkpoint; afterwards there must be no other, since its chunks have been handed out.
 
         Returns:
-            The manifest of a checkpoint that is flipped since the last call.
+            The newest checkpoint, if it was flipped since the last call.
         """
         self._publisher.check()
-        return await self._end_staging() if self._staging is not None and self._staging.done() else None
+        if self._staging is not None and self._staging.done():
+            await self._end_staging()
+        flipped, self._flipped = self._flipped, None
+        return flipped
+
+    async def staged(self) -> None:
+        """Waits for the end of what is being staged, whatever it is; `look` tells."""
+        if self._staging is not None:
+            await asyncio.wait({self._staging})
 
     def _snapshot(self) -> Manifest:
         """What a checkpoint here covers. Output ends are those of now: one acknowledged later would hide ids from the next owner."""
@@ -375,24 +398,25 @@ class PartitionRunner:
             extra={WITHHOLD_TO: self._withhold_to} if self._withheld else {},
         )
 
-    async def _stage(self, manifest: Manifest, chunks: dict[str, bytes], handed_over: int) -> Manifest | None:
+    async def _stage(self, manifest: Manifest, chunks: dict[str, bytes], handed_over: int) -> Flipped | None:
         """Stages chunks and flips the manifest once all that it covers is published; it was served before the snapshot."""
         await self._publisher.published(handed_over)
         stored = await self._store.checkpoint(manifest, chunks)
         self._changed |= not stored.written
         self._forgot |= stored.forgot
-        return manifest if stored.written else None
+        return Flipped(manifest, time.monotonic() - self.checkpointed_at) if stored.written else None
 
     async def _end_staging(self) -> Manifest | None:
         if self._staging is None:
             return None
-        await asyncio.wait({self._staging})
-        manifest = self._staging.result()
+        await self.staged()
+        flipped = self._staging.result()
         self._staging = None
+        self._flipped = flipped or self._flipped
         if self._forgot:
             self._forgot = False
             await self._remind()
-        return manifest
+        return flipped.manifest if flipped else None
 
     async def release(self) -> None:
         """Gives the place up after a last checkpoint."""
@@ -415,16 +439,3 @@ class PartitionRunner:
             with contextlib.suppress(asyncio.CancelledError):
                 self._staging.exception()  # was told, or is not asked for any more
         await self._publisher.close()
-
-
-class Placed(NamedTuple):
-    """What the newest switch of this place says of models."""
-
-    from_offset: int = 0
-    version: str | None = None
-    challenger: str | None = None
-    share: float = 0.0
-
-    def shows(self, rollout: Rollout) -> bool:
-        """Whether nothing would change."""
-        return (self.version, self.challenger, self.share) == (rollout.champion, rollout.challenger, rollout.share)

@@ -44,10 +44,10 @@ class Publisher:
         self._published = 0  # of these
         self._waiting: list[Encoded] = []
         self._publishing: asyncio.Task[None] | None = None
-        self._turn = asyncio.Event()  # a transaction has begun or ended
+        self._moved = asyncio.Event()  # a transaction has begun or ended
 
-    async def hand_over(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
-        """Takes records, by topic, to be published in their order; waits while many are waiting. They are encoded when it returns.
+    def hand_over(self, records: Mapping[str, Sequence[OutRecord]]) -> None:
+        """Takes records, by topic, to be published in their order. They are encoded when it returns.
 
         Raises:
             Fenced, KafkaError: of an earlier transaction, as `published` does.
@@ -60,8 +60,11 @@ class Publisher:
         self.handed_over += 1
         if self._publishing is None or self._publishing.done():
             self._publishing = asyncio.create_task(self._publish_waiting())
+
+    async def room(self) -> None:
+        """Waits while so much waits that no more should be handed over; raises as `published`."""
         while sum(each.batch.size() for each in self._waiting) > AHEAD_BYTES:
-            await self._turns()
+            await self._next()
 
     async def published(self, calls: int | None = None) -> None:
         """When it returns, every record of the first so many calls, or of all, is acknowledged (and committed).
@@ -73,28 +76,30 @@ class Publisher:
         calls = self.handed_over if calls is None else calls
         self.check()
         while self._published < calls:
-            await self._turns()
+            await self._next()
 
     def check(self) -> None:
         """Raises what has ended the publishing, if anything has."""
         if self._publishing is not None and self._publishing.done():
+            if self._publishing.cancelled():
+                raise KafkaError("the partition was given up")
             self._publishing.result()
 
     async def _publish_waiting(self) -> None:
         try:
             while self._waiting:
                 batches, self._waiting, calls = self._waiting, [], self.handed_over
-                self._turn.set()
+                self._moved.set()
                 await self.publish(batches)
                 self._published = calls
-                self._turn.set()
+                self._moved.set()
         finally:
-            self._turn.set()
+            self._moved.set()
 
-    async def _turns(self) -> None:
+    async def _next(self) -> None:
         """Until a transaction has begun or ended; raises what ended the publishing."""
-        self._turn.clear()
-        await self._turn.wait()
+        self._moved.clear()
+        await self._moved.wait()
         self.check()
 
     async def publish(self, batches: Sequence[Encoded]) -> None:
@@ -157,8 +162,14 @@ class Publisher:
         yield batch
 
     async def close(self) -> None:
-        """Sends nothing more, and ends the producer where it is this partition's own."""
+        """Begins nothing more, and ends the producer where it is this partition's own.
+
+        What a shared producer was given goes out whatever is done here; it is waited for a while, so that a successor finds it.
+        """
+        self._waiting = []
         if self._publishing is not None:
+            if not self.transactional:
+                await asyncio.wait({self._publishing}, timeout=ABORT_SECONDS)
             self._publishing.cancel()
             await asyncio.wait({self._publishing})
             with contextlib.suppress(asyncio.CancelledError):

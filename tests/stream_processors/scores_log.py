@@ -68,7 +68,7 @@ def publish(feed: Feed, kafka: KafkaSettings, scores: list[OutRecord], kind: str
         await producer.start()
         try:
             publisher = Publisher(producer, transactional=False)
-            await publisher.hand_over({topic_name(feed, kind): scores})
+            publisher.hand_over({topic_name(feed, kind): scores})
             await publisher.published()
         finally:
             await producer.stop()

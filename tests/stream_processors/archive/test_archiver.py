@@ -222,7 +222,7 @@ def publish_here(feed: Feed, kafka: KafkaSettings, records: list[OutRecord], kin
         try:
             publisher = Publisher(producer, transactional=False)
             for first in range(0, len(records), 50):
-                await publisher.hand_over({topic_name(feed, kind): records[first : first + 50]})
+                publisher.hand_over({topic_name(feed, kind): records[first : first + 50]})
                 await publisher.published()
         finally:
             await producer.stop()

@@ -120,7 +120,7 @@ async def publish_and_read(servers: Servers) -> None:
     for seed in (5, 6):
         records = columns(seed, 400)
         object.__setattr__(records, "partition", 0)
-        await publisher.hand_over({"encoded.scores": records})
+        publisher.hand_over({"encoded.scores": records})
         sent += records
     await publisher.published()
     found: list[tuple[object, ...]] = []

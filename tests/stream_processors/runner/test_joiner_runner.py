@@ -199,14 +199,13 @@ def test_joiners_killed_anywhere_repeat_no_example(servers: Servers, seed: int) 
                 hand_over = runner._publisher.hand_over
                 left = int(draw.integers(1, 4))
 
-                async def dying(records: Any, hand_over: Any = hand_over, published: Any = runner.published) -> None:
+                def dying(records: Any, hand_over: Any = hand_over) -> None:
                     nonlocal left
                     left -= 1
                     if left == 0:  # a part of the outputs is out, then the process dies
-                        await hand_over({topic: items[: int(draw.integers(len(items) + 1))] for topic, items in records.items()})
-                        await published()
+                        hand_over({topic: items[: int(draw.integers(len(items) + 1))] for topic, items in records.items()})
                         raise ConnectionError
-                    await hand_over(records)
+                    hand_over(records)
 
                 runner._publisher.hand_over = dying
                 with pytest.raises((ConnectionError, TimeoutError)):
@@ -216,6 +215,7 @@ def test_joiners_killed_anywhere_repeat_no_example(servers: Servers, seed: int) 
                             if draw.random() < 0.3:
                                 await runner.checkpoint()
                         await until(worker, runner, lambda: False)
+                await runner.published()
                 await runner.abandon()
             runner = await take_labels(worker, "last")
             await join(worker, runner)

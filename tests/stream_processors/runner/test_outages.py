@@ -18,6 +18,7 @@ from contracts.settings import Servers
 from contracts.topics import events_topic, topic_name
 from feature_store.partition_reader import PartitionReader
 from feature_store.redis_layout import partition_keys
+from stream_processors.log_fold import OutRecord
 from stream_processors.runner import fold_service
 from stream_processors.runner.clients import SESSION_MS
 from stream_processors.runner.fold_service import FoldService
@@ -204,6 +205,31 @@ def test_a_rebalance_finds_a_place_that_is_being_let_go(servers: Servers) -> Non
             await service.assigned(list(service._consumer.assignment()))
             await eventually(lambda: place in service.runners and service.runners[place].progress.read == ALL)
             assert not service.crashed
+        async with shell(servers, feed) as after:
+            await assert_whole(after)
+
+    asyncio.run(scenario())
+
+
+def test_a_place_whose_outputs_failed_is_given_up_in_a_rebalance(servers: Servers) -> None:
+    """An error of publishing that nobody has looked at yet costs the place its last checkpoint, not the worker its life."""
+    feed = fresh_feed("unseen")
+
+    async def scenario() -> None:
+        async with worker(servers, feed) as (service, place):
+            runner = service.runners[place]
+
+            async def refused(batches: object) -> None:
+                raise KafkaError
+
+            runner._publisher.publish = refused  # type: ignore[method-assign]
+            async with service._lock:  # a rebalance comes before the fold task
+                runner._publisher.hand_over({topic_name(feed, "scores"): [OutRecord(0, 0, 0, b"key", b"value")]})
+                runner._changed = True
+                await asyncio.sleep(0.1)
+                await service._give_up([place])
+            assert not service.crashed
+        send(servers, feed, part(600, ALL))
         async with shell(servers, feed) as after:
             await assert_whole(after)
 

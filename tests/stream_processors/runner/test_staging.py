@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from contracts.errors import ServerUnavailable
 from contracts.settings import Servers
@@ -113,6 +114,38 @@ def test_what_fails_beside_the_fold_is_told_at_the_next_look(servers: Servers) -
             await runner.abandon()
             successor = await worker.take(owner="two")
             assert successor.progress.next_offset == 0
+            await worker.fold(successor)
+            await successor.release()
+            await assert_whole(worker, successor)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("step", ["begin_transaction", "commit_transaction"])
+def test_who_is_given_up_amid_a_transaction_leaves_nothing_twice(kafka_stack: Servers, step: str) -> None:
+    """Outputs of a transaction that has not been sent, or not been committed, are the successor's to publish."""
+    feed = fresh_feed("amid-transaction")
+    send(kafka_stack, feed, LOG)
+
+    async def scenario() -> None:
+        async with shell(kafka_stack, feed) as worker:
+            runner = await worker.take(owner="one")
+            await worker.fold(runner, 400)
+            await runner.checkpoint()
+            producer, begun = runner._publisher._producer, asyncio.Event()
+
+            async def held() -> None:
+                begun.set()
+                await asyncio.Event().wait()
+
+            setattr(producer, step, held)
+            folding = asyncio.create_task(worker.fold(runner, 800))
+            await begun.wait()
+            await runner.abandon()
+            with pytest.raises(KafkaError, match="given up"):
+                await folding
+            successor = await worker.take(owner="two")
             await worker.fold(successor)
             await successor.release()
             await assert_whole(worker, successor)

@@ -104,14 +104,14 @@ def test_a_crash_amid_publishing_sends_the_rest(servers: Servers) -> None:
             await worker.fold(runner, 400)
             hand_over = runner._publisher.hand_over
 
-            async def half(records):  # the process dies when half of the scores and nothing else is out
-                await hand_over({t: items[: len(items) // 2] for t, items in records.items() if t.endswith("scores")})
-                await runner.published()
+            def half(records):  # the process dies when half of the scores and nothing else is out
+                hand_over({t: items[: len(items) // 2] for t, items in records.items() if t.endswith("scores")})
                 raise ConnectionError
 
             runner._publisher.hand_over = half
             with pytest.raises(ConnectionError):
                 await worker.fold(runner, 800)
+            await runner.published()
             await runner.abandon()
             successor = await worker.take(owner="two")
             await worker.fold(successor)
