@@ -54,6 +54,7 @@ def test_who_is_far_ahead_waits(servers: Servers, monkeypatch: pytest.MonkeyPatc
             publisher = (await worker.take())._publisher
             held, begun = hold(publisher)
             publisher.hand_over(record(feed, b"in hand"))
+            await asyncio.sleep(0)  # it begins
             publisher.hand_over(record(feed, b"waits"))
             waiting = asyncio.create_task(publisher.room())
             await asyncio.sleep(0.1)

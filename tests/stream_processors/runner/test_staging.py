@@ -52,9 +52,9 @@ def test_the_fold_goes_on_while_chunks_are_staged(servers: Servers) -> None:
             assert runner.staging and await stored_offset(worker) is None
             assert await runner.look() is None
             may_go_on.set()
-            while (manifest := await runner.look()) is None:  # noqa: ASYNC110
+            while (flipped := await runner.look()) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-            assert manifest.offset == 400 == await stored_offset(worker)
+            assert flipped.manifest.offset == 400 == await stored_offset(worker)
             assert runner.changed, "what came after the snapshot is in no checkpoint"
             await runner.abandon()
             successor = await worker.take(owner="two")
