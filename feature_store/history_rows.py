@@ -39,17 +39,20 @@ HEAD = (
 HEAD_NAMES = tuple(field.name for field in HEAD)
 
 
+Texts = Sequence[str] | pa.StringArray  # an Arrow column where the rows were never Python objects
+
+
 class HistoryRows(NamedTuple):
     """n rows of one partition and D features, in the order of their offsets."""
 
-    entity: Sequence[str]
+    entity: Texts
     event_time: I64  # (n,) µs
     as_of: I64  # (n,) µs
     offset: I64  # (n,)
     score: F64  # (n,) NaN none
     p_value: F64  # (n,) NaN none
-    model: Sequence[str]
-    flags: Sequence[str]
+    model: Texts
+    flags: Texts
     logged: NDArray[np.bool_]  # (n,)
     vector: F64  # (n, D) NaN no value; whatever where not logged
 
@@ -104,7 +107,7 @@ def history_table(feed: Feed, rows: HistoryRows, generation: int, partition: int
     n = len(rows.offset)
     thinned = None if rows.logged.all() else ~rows.logged
     columns = [
-        pa.array(rows.entity, pa.string()),
+        _text_column(rows.entity),
         pa.array(rows.event_time).cast(TIME),
         pa.array(rows.as_of).cast(TIME),
         pa.array(rows.offset),
@@ -113,13 +116,17 @@ def history_table(feed: Feed, rows: HistoryRows, generation: int, partition: int
         pa.array(np.full(n, revision, np.int32)),
         pa.array(rows.score, mask=np.isnan(rows.score)),
         pa.array(rows.p_value, mask=np.isnan(rows.p_value)),
-        pa.array(rows.model, pa.string()),
-        pa.array(rows.flags, pa.string()),
+        _text_column(rows.model),
+        _text_column(rows.flags),
         pa.array(rows.logged),
     ]
     features = np.ascontiguousarray(rows.vector.T)
     columns += [pa.array(column, mask=thinned) for column in features]
     return pa.Table.from_arrays(columns, schema=history_schema(feed))
+
+
+def _text_column(texts: Texts) -> pa.StringArray:
+    return texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string())
 
 
 def parquet_bytes(table: pa.Table, checksums: bool = False) -> bytes:
