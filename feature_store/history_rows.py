@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ HEAD = (
 HEAD_NAMES = tuple(field.name for field in HEAD)
 
 
-Texts = Sequence[str] | pa.StringArray  # an Arrow column where the rows were never Python objects
+Texts: TypeAlias = Sequence[str] | pa.StringArray  # an Arrow column where the rows were never Python objects
 
 
 class HistoryRows(NamedTuple):
@@ -65,16 +65,16 @@ def empty_rows(feed: Feed) -> HistoryRows:
 
 def choose_rows(rows: HistoryRows, chosen: I64) -> HistoryRows:
     """The rows at these places, shape (m,), in that order."""
-    places = chosen.tolist()
+    places = pa.array(chosen)
     return HistoryRows(
-        [rows.entity[i] for i in places],
+        _text_column(rows.entity).take(places),
         rows.event_time[chosen],
         rows.as_of[chosen],
         rows.offset[chosen],
         rows.score[chosen],
         rows.p_value[chosen],
-        [rows.model[i] for i in places],
-        [rows.flags[i] for i in places],
+        _text_column(rows.model).take(places),
+        _text_column(rows.flags).take(places),
         rows.logged[chosen],
         rows.vector[chosen],
     )
@@ -83,14 +83,14 @@ def choose_rows(rows: HistoryRows, chosen: I64) -> HistoryRows:
 def join_rows(parts: Sequence[HistoryRows]) -> HistoryRows:
     """One or more parts one after another."""
     return HistoryRows(
-        [name for part in parts for name in part.entity],
+        pa.concat_arrays([_text_column(part.entity) for part in parts]),
         np.concatenate([part.event_time for part in parts]),
         np.concatenate([part.as_of for part in parts]),
         np.concatenate([part.offset for part in parts]),
         np.concatenate([part.score for part in parts]),
         np.concatenate([part.p_value for part in parts]),
-        [model for part in parts for model in part.model],
-        [flags for part in parts for flags in part.flags],
+        pa.concat_arrays([_text_column(part.model) for part in parts]),
+        pa.concat_arrays([_text_column(part.flags) for part in parts]),
         np.concatenate([part.logged for part in parts]),
         np.concatenate([part.vector for part in parts]),
     )

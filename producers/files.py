@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from contracts.errors import InputError
@@ -22,7 +21,6 @@ from producers.signals import F64, I64
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 MISSING_TEXTS = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-"})
-
 
 
 class Source(NamedTuple):

@@ -131,7 +131,7 @@ def _guess_entity(samples: Sequence[_Sample], names: Sequence[str], time: str, t
         return None
     for name in candidates:
         cells = samples[0].columns.get(name)
-        if not isinstance(cells, np.ndarray) and number_of(cells[0]) is None and _repeats(cells):
+        if cells is not None and not isinstance(cells, np.ndarray) and number_of(cells[0]) is None and _repeats(cells):
             pairs = set(zip(times[0].tolist(), cells, strict=True))
             if len(pairs) == len(cells):
                 return name

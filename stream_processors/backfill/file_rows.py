@@ -38,12 +38,13 @@ def frame_of_rows(feed: Feed, pieces: Sequence[Rows]) -> pd.DataFrame:
 
 def folded_rows(feed: Feed, columns: Columns, out: RowOutputs) -> HistoryRows:
     """The folded rows as their score records would say."""
-    folded: I64 | slice = np.flatnonzero(out.outcome == Outcome.FOLDED)
     names = pa.StringArray.from_buffers(columns.n, _buffer(np.append(0, columns.entity_end).astype(np.int32)), _buffer(columns.entity))
-    if len(folded) == columns.n:
+    chosen = np.flatnonzero(out.outcome == Outcome.FOLDED)
+    folded: I64 | slice = chosen
+    if len(chosen) == columns.n:
         folded = slice(None)  # a view of all, where a choice would copy them
     else:
-        names = names.take(pa.array(folded))
+        names = names.take(pa.array(chosen))
     words, code = np.unique(out.flags[folded], return_inverse=True)
     flags = [",".join(name for name, bits in FLAGS if word & bits) for word in words.tolist()]
     return HistoryRows(

@@ -38,7 +38,7 @@ def take_rows(columns: Columns, rows: I64, first_offset: int) -> Columns:
 def slice_rows(columns: Columns, first: int, last: int, first_offset: int) -> Columns:
     """The rows first ≤ row < last as consecutive records of one partition from `first_offset` on; nothing is copied."""
     rows = slice(first, last)
-    whole = Columns(*(array[rows] for array in columns))
+    whole = Columns._make(array[rows] for array in columns)
     names, name_end = _sliced_texts(columns.entity, columns.entity_end.reshape(-1, 1), first, last)
     texts, text_end = _sliced_texts(columns.category_text, columns.category_end, first, last)
     return whole._replace(

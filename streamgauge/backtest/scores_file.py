@@ -21,10 +21,19 @@ def write_scores_file(path: Path, history: History, rows: RowResults, alarm: U8)
     which entity or time could not be read has none.
     """
     writer = LineWriter(history.names)
-    has_time = (history.columns.reason == 0).view(np.uint8)
+    times, has_time = history.columns.event_time, (history.columns.reason == 0).view(np.uint8)
     with path.open("wb") as file:
         file.write(f"{HEADER}\n".encode())
         for first in range(0, len(alarm), ROWS_AT_ONCE):
             part = slice(first, first + ROWS_AT_ONCE)
-            columns = (history.entity, history.columns.event_time, has_time, rows.outcome, rows.score, rows.p_value, alarm)
-            file.write(writer.lines(first + 1, *(column[part] for column in columns)))
+            lines = writer.lines(
+                first + 1,
+                history.entity[part],
+                times[part],
+                has_time[part],
+                rows.outcome[part],
+                rows.score[part],
+                rows.p_value[part],
+                alarm[part],
+            )
+            file.write(lines.data)
