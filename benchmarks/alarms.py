@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -50,7 +51,7 @@ def run_fleet(fleet: Fleet, bar: Progress | None = None, task: Any = None) -> tu
     began = time.perf_counter()
     with Backtest(feed) as backtest:
         for columns, entity in fleet.chunks():
-            backtest.fold(columns, placed[entity])
+            backtest.fold(columns, np.arange(columns.n), placed[entity])
             if bar is not None:
                 bar.update(task, advance=columns.n // fleet.entities)
         backtest.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -39,17 +39,20 @@ HEAD = (
 HEAD_NAMES = tuple(field.name for field in HEAD)
 
 
+Texts: TypeAlias = Sequence[str] | pa.StringArray  # an Arrow column where the rows were never Python objects
+
+
 class HistoryRows(NamedTuple):
     """n rows of one partition and D features, in the order of their offsets."""
 
-    entity: Sequence[str]
+    entity: Texts
     event_time: I64  # (n,) µs
     as_of: I64  # (n,) µs
     offset: I64  # (n,)
     score: F64  # (n,) NaN none
     p_value: F64  # (n,) NaN none
-    model: Sequence[str]
-    flags: Sequence[str]
+    model: Texts
+    flags: Texts
     logged: NDArray[np.bool_]  # (n,)
     vector: F64  # (n, D) NaN no value; whatever where not logged
 
@@ -62,16 +65,16 @@ def empty_rows(feed: Feed) -> HistoryRows:
 
 def choose_rows(rows: HistoryRows, chosen: I64) -> HistoryRows:
     """The rows at these places, shape (m,), in that order."""
-    places = chosen.tolist()
+    places = pa.array(chosen)
     return HistoryRows(
-        [rows.entity[i] for i in places],
+        _text_column(rows.entity).take(places),
         rows.event_time[chosen],
         rows.as_of[chosen],
         rows.offset[chosen],
         rows.score[chosen],
         rows.p_value[chosen],
-        [rows.model[i] for i in places],
-        [rows.flags[i] for i in places],
+        _text_column(rows.model).take(places),
+        _text_column(rows.flags).take(places),
         rows.logged[chosen],
         rows.vector[chosen],
     )
@@ -80,14 +83,14 @@ def choose_rows(rows: HistoryRows, chosen: I64) -> HistoryRows:
 def join_rows(parts: Sequence[HistoryRows]) -> HistoryRows:
     """One or more parts one after another."""
     return HistoryRows(
-        [name for part in parts for name in part.entity],
+        pa.concat_arrays([_text_column(part.entity) for part in parts]),
         np.concatenate([part.event_time for part in parts]),
         np.concatenate([part.as_of for part in parts]),
         np.concatenate([part.offset for part in parts]),
         np.concatenate([part.score for part in parts]),
         np.concatenate([part.p_value for part in parts]),
-        [model for part in parts for model in part.model],
-        [flags for part in parts for flags in part.flags],
+        pa.concat_arrays([_text_column(part.model) for part in parts]),
+        pa.concat_arrays([_text_column(part.flags) for part in parts]),
         np.concatenate([part.logged for part in parts]),
         np.concatenate([part.vector for part in parts]),
     )
@@ -104,7 +107,7 @@ def history_table(feed: Feed, rows: HistoryRows, generation: int, partition: int
     n = len(rows.offset)
     thinned = None if rows.logged.all() else ~rows.logged
     columns = [
-        pa.array(rows.entity, pa.string()),
+        _text_column(rows.entity),
         pa.array(rows.event_time).cast(TIME),
         pa.array(rows.as_of).cast(TIME),
         pa.array(rows.offset),
@@ -113,13 +116,17 @@ def history_table(feed: Feed, rows: HistoryRows, generation: int, partition: int
         pa.array(np.full(n, revision, np.int32)),
         pa.array(rows.score, mask=np.isnan(rows.score)),
         pa.array(rows.p_value, mask=np.isnan(rows.p_value)),
-        pa.array(rows.model, pa.string()),
-        pa.array(rows.flags, pa.string()),
+        _text_column(rows.model),
+        _text_column(rows.flags),
         pa.array(rows.logged),
     ]
     features = np.ascontiguousarray(rows.vector.T)
     columns += [pa.array(column, mask=thinned) for column in features]
     return pa.Table.from_arrays(columns, schema=history_schema(feed))
+
+
+def _text_column(texts: Texts) -> pa.StringArray:
+    return texts if isinstance(texts, pa.StringArray) else pa.array(texts, pa.string())
 
 
 def parquet_bytes(table: pa.Table, checksums: bool = False) -> bytes:

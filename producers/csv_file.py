@@ -20,7 +20,7 @@ CHUNK_ROWS = 8_192  # columns of this length are quick to convert and small besi
 csv.field_size_limit(10_000_000)  # the reader's own 128 KiB ends in a bare error; a cell of 10 MB is damage
 
 
-Cells = list[str] | NDArray[Any]  # texts, or float64 (NaN: null), or int64 µs of a typed time (-1: null)
+Cells = Sequence[str] | NDArray[Any]  # texts, or float64 (NaN: null), or int64 µs of a typed time (-1: null)
 
 
 class RawChunk(NamedTuple):

@@ -5,23 +5,22 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from contracts.errors import InputError
 from contracts.event_time import MAX_EVENT_TIME, parse_event_time
+from producers.coded_texts import CodedTexts, Objects
 from producers.csv_file import CHUNK_ROWS, Cells, CsvFile, RawChunk
 from producers.parquet_file import ParquetFile
 from producers.signals import F64, I64
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 MISSING_TEXTS = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-"})
-
-Objects = NDArray[np.object_]
 
 
 class Source(NamedTuple):
@@ -210,13 +209,22 @@ def _numbers(path: Path, chunk: RawChunk, name: str, cells: Cells) -> F64:
 
 
 def _texts(cells: Cells) -> Objects:
+    if isinstance(cells, CodedTexts):
+        return cells.changed(_trimmed)
     out = np.empty(len(cells), object)
     if isinstance(cells, np.ndarray):
         out[:] = [None if value != value else _number_text(value) for value in cells.tolist()]
     else:
-        known = {text: None if text.strip().lower() in MISSING_TEXTS else text.strip() for text in set(cells)}
+        known = {text: _trimmed(text) for text in set(cells)}
         out[:] = [known[text] for text in cells]
     return out
+
+
+@lru_cache(65_536)  # a column's texts come again in every chunk; of more distinct ones each is seen seldom
+def _trimmed(text: str) -> str | None:
+    """The text itself, None where it says that there is none."""
+    text = text.strip()
+    return None if text.lower() in MISSING_TEXTS else text
 
 
 def _number_text(value: float) -> str:

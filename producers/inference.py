@@ -105,7 +105,7 @@ def _guess_time(samples: Sequence[_Sample], names: Sequence[str]) -> str:
         if cells is None or not len(cells):
             continue
         typed = isinstance(cells, np.ndarray) and cells.dtype == np.int64
-        textual = isinstance(cells, list) and number_of(cells[0]) is None
+        textual = not isinstance(cells, np.ndarray) and number_of(cells[0]) is None
         if not (name in called or typed or textual):
             continue  # a bare number is a time only where the name says so
         try:
@@ -131,7 +131,7 @@ def _guess_entity(samples: Sequence[_Sample], names: Sequence[str], time: str, t
         return None
     for name in candidates:
         cells = samples[0].columns.get(name)
-        if isinstance(cells, list) and number_of(cells[0]) is None and _repeats(cells):
+        if cells is not None and not isinstance(cells, np.ndarray) and number_of(cells[0]) is None and _repeats(cells):
             pairs = set(zip(times[0].tolist(), cells, strict=True))
             if len(pairs) == len(cells):
                 return name
@@ -141,7 +141,7 @@ def _guess_entity(samples: Sequence[_Sample], names: Sequence[str], time: str, t
 def _repeats(cells: Cells) -> bool:
     if isinstance(cells, np.ndarray) and not np.array_equal(cells, np.floor(cells)):
         return False
-    distinct = len(set(cells if isinstance(cells, list) else cells.tolist()))
+    distinct = len(set(cells.tolist() if isinstance(cells, np.ndarray) else cells))
     return distinct <= max(1, len(cells) // 2)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.errors import InputError
+from producers.coded_texts import CodedTexts
 from producers.csv_file import CHUNK_ROWS, Cells, RawChunk
 from producers.signals import F64, I64
 
@@ -62,8 +63,8 @@ def _column(array: Any) -> Cells:
         return numbers
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         coded = array.dictionary_encode()
-        texts = [*coded.dictionary.to_pylist(), ""]  # one object for each text, not for each row
-        return [texts[code] for code in coded.indices.fill_null(-1).to_pylist()]
+        texts = coded.dictionary.to_pylist()
+        return CodedTexts(coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64), [*texts, ""])
     return ["" if value is None else _text(value) for value in array.to_pylist()]
 
 

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from contracts.columns import U8, Columns
+from contracts.columns import I64, U8, Columns
 from contracts.definition import Feed
 from contracts.outcomes import Outcome
 from feature_store.history_rows import HistoryRows
 from producers.files import Rows
 from producers.merge import order_of
 from stream_processors.backtest.partition_folds import as_recorded
-from stream_processors.stream_fold.fold_kernel import ACCURACY, OUT_OF_ORDER, RowOutputs
-
-_FLAGS = (("out_of_order", OUT_OF_ORDER), ("accuracy", ACCURACY), ("partial", ~0xFF))  # in the order of a score record
+from stream_processors.stream_fold.fold_kernel import RowOutputs
+from stream_processors.stream_fold.score_text import FLAGS, model_name
 
 
 def frame_of_rows(feed: Feed, pieces: Sequence[Rows]) -> pd.DataFrame:
@@ -39,23 +38,28 @@ def frame_of_rows(feed: Feed, pieces: Sequence[Rows]) -> pd.DataFrame:
 
 def folded_rows(feed: Feed, columns: Columns, out: RowOutputs) -> HistoryRows:
     """The folded rows as their score records would say."""
-    folded = np.flatnonzero(out.outcome == Outcome.FOLDED)
-    names = pa.LargeStringArray.from_buffers(columns.n, _buffer(np.append(0, columns.entity_end)), _buffer(columns.entity))
-    flags = out.flags[folded]
-    texts = {word: ",".join(name for name, bits in _FLAGS if word & bits) for word in np.unique(flags).tolist()}
+    names = pa.StringArray.from_buffers(columns.n, _buffer(np.append(0, columns.entity_end).astype(np.int32)), _buffer(columns.entity))
+    chosen = np.flatnonzero(out.outcome == Outcome.FOLDED)
+    folded: I64 | slice = chosen
+    if len(chosen) == columns.n:
+        folded = slice(None)  # a view of all, where a choice would copy them
+    else:
+        names = names.take(pa.array(chosen))
+    words, code = np.unique(out.flags[folded], return_inverse=True)
+    flags = [",".join(name for name, bits in FLAGS if word & bits) for word in words.tolist()]
     return HistoryRows(
-        names.take(pa.array(folded)).to_pylist(),
+        names,
         columns.event_time[folded],
         out.as_of[folded],
         columns.offset[folded],
         as_recorded(out.score[folded]),
         as_recorded(out.p_value[folded]),
-        [f"{feed.anomaly}/1"] * len(folded),
-        [texts[word] for word in flags.tolist()],
+        pa.repeat(model_name(feed), len(names)),
+        pa.array(flags, pa.string()).take(pa.array(code)),
         out.log_vector[folded] != 0,
         out.vector[folded],
     )
 
 
-def _buffer(array: np.typing.NDArray[np.int64] | U8) -> pa.Buffer:
+def _buffer(array: np.typing.NDArray[np.int32] | U8) -> pa.Buffer:
     return pa.py_buffer(np.ascontiguousarray(array))

@@ -20,7 +20,7 @@ from feature_store.history_rows import history_table, parquet_bytes
 from producers.files import Rows, find_files
 from producers.replay import Replay
 from stream_processors.backfill.file_rows import folded_rows, frame_of_rows
-from stream_processors.backtest.column_rows import join_columns, take_rows
+from stream_processors.backtest.column_rows import join_columns, slice_rows, take_rows
 from stream_processors.backtest.partition_folds import place_entities
 from stream_processors.decoding.frames import columns_from_frame
 from stream_processors.stream_fold.fold import FOLD_VERSION, StreamFold
@@ -143,6 +143,7 @@ class _PartitionLoad:
         self._path = f"{files.root}/{feed.name}/scores/revision-{revision}/generation-{FILES}/partition-{partition}.resume"
         self._chunks: dict[str, bytes] = {}
         self._written = 0  # bytes of Parquet since the fold was saved
+        self._kept = 0  # bytes of the chunks when they were last asked for
         self._waiting: list[Columns] = []  # fewer rows than a cut
         self.rows = 0  # that are in files
         self.folded_now = 0
@@ -155,12 +156,12 @@ class _PartitionLoad:
     def take(self, columns: Columns) -> None:
         done = min(self._skip, columns.n)
         self._skip -= done
-        columns = join_columns([*self._waiting, take_rows(columns, np.arange(done, columns.n), 0)])
+        columns = join_columns([*self._waiting, slice_rows(columns, done, columns.n, 0)])
         whole = columns.n // CUT * CUT
         for first in range(0, whole, CUT):
-            self._fold_cut(take_rows(columns, np.arange(first, first + CUT), self.rows))
+            self._fold_cut(slice_rows(columns, first, first + CUT, self.rows))
             self._save()
-        self._waiting = [take_rows(columns, np.arange(whole, columns.n), self.rows)]
+        self._waiting = [slice_rows(columns, whole, columns.n, self.rows)]
 
     def finish(self) -> None:
         for columns in self._waiting:
@@ -183,8 +184,11 @@ class _PartitionLoad:
 
     def _save(self) -> None:
         """Keeps the fold, as soon as no more bytes are kept than were written since the last time."""
+        if self._kept > self._written:
+            return  # a state seldom shrinks, and to ask for its chunks copies them
         self._chunks |= self._fold.changed_chunks()
-        if sum(map(len, self._chunks.values())) <= self._written:
+        self._kept = sum(map(len, self._chunks.values()))
+        if self._kept <= self._written:
             resume = Resume(self._made, self.rows, self.counters, self._chunks)
             self._files.write(self._path, msgspec.msgpack.encode(resume))
             self._written = 0

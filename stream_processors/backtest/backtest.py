@@ -45,10 +45,10 @@ class Backtest:
     def __exit__(self, *error: object) -> None:
         self.folds.close()
 
-    def fold(self, columns: Columns, partition: I64) -> RowResults:
-        """Folds the next n rows, not older than those before; `partition` (n,) says whose each row is."""
-        results, evidence = self.folds.fold(columns, partition)
-        good = columns.event_time[results.outcome != Outcome.DEAD_LETTERED]  # one stamped ahead would judge what is not complete
+    def fold(self, columns: Columns, rows: I64, partition: I64) -> RowResults:
+        """Folds the next n rows, not older than those before: `rows` (n,) of the columns; `partition` (n,) says whose each row is."""
+        results, evidence = self.folds.fold(columns, rows, partition)
+        good = columns.event_time[rows][results.outcome != Outcome.DEAD_LETTERED]  # one stamped ahead would judge what is not complete
         self._clock = max(self._clock, int(np.max(good, initial=-1)))
         self._waiting += evidence
         self._judge_before(self._clock)

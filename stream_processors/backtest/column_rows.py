@@ -35,14 +35,39 @@ def take_rows(columns: Columns, rows: I64, first_offset: int) -> Columns:
     )
 
 
+def slice_rows(columns: Columns, first: int, last: int, first_offset: int) -> Columns:
+    """The rows first ≤ row < last as consecutive records of one partition from `first_offset` on; nothing is copied."""
+    rows = slice(first, last)
+    whole = Columns._make(array[rows] for array in columns)
+    names, name_end = _sliced_texts(columns.entity, columns.entity_end.reshape(-1, 1), first, last)
+    texts, text_end = _sliced_texts(columns.category_text, columns.category_end, first, last)
+    return whole._replace(
+        offset=np.arange(first_offset, first_offset + last - first, dtype=np.int64),
+        entity=names,
+        entity_end=name_end[:, 0],
+        category_text=texts,
+        category_end=text_end,
+    )
+
+
 def join_columns(parts: Sequence[Columns]) -> Columns:
-    """One or more columns laid end to end; offsets stay as they are."""
+    """One or more columns laid end to end; offsets stay as they are. Of one alone nothing is copied."""
+    if len(parts) == 1:
+        return parts[0]
     shifted = []
     names = texts = 0
     for part in parts:
         shifted.append(part._replace(entity_end=part.entity_end + names, category_end=part.category_end + texts))
         names, texts = names + len(part.entity), texts + len(part.category_text)
     return Columns(*(np.concatenate(arrays) for arrays in zip(*shifted, strict=True)))
+
+
+def _sliced_texts(buffer: U8, ends: I64, first: int, last: int) -> tuple[U8, I64]:
+    """Buffer and (m, c) ends of the texts of consecutive rows."""
+    if not ends.shape[1]:
+        return buffer[:0], ends[first:last]
+    begin, end = (int(ends[row - 1, -1]) if row else 0 for row in (first, last))
+    return buffer[begin:end], ends[first:last] - begin
 
 
 def _taken_texts(buffer: U8, ends: I64, rows: I64) -> tuple[U8, I64]:

@@ -64,18 +64,21 @@ class PartitionFolds:
         self._ends = [0] * partitions
         self._threads = ThreadPoolExecutor(THREADS)
 
-    def fold(self, columns: Columns, partition: I64) -> tuple[RowResults, list[TimedEvidence]]:
-        """Folds the next n rows of the logs; `partition` says whose each row is. Evidence comes in the order of partitions."""
-        n = columns.n
+    def fold(self, columns: Columns, rows: I64, partition: I64) -> tuple[RowResults, list[TimedEvidence]]:
+        """Folds the next n rows of the logs: `rows` (n,) of the columns; `partition` (n,) says whose each row is.
+
+        Evidence comes in the order of partitions.
+        """
+        n = len(rows)
         results = RowResults(np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, np.nan), np.full(n, np.nan))
         chosen = [np.flatnonzero(partition == p) for p in range(len(self.folds))]
-        done = self._threads.map(lambda p: self._fold_partition(p, columns, chosen[p]), range(len(self.folds)))
+        done = self._threads.map(lambda p: self._fold_partition(p, columns, rows[chosen[p]]), range(len(self.folds)))
         evidence: list[TimedEvidence] = []
-        for rows, (out, found) in zip(chosen, done, strict=True):
-            results.outcome[rows] = out.outcome
-            results.reason[rows] = out.reason
-            results.score[rows] = as_recorded(out.score)
-            results.p_value[rows] = as_recorded(out.p_value)
+        for places, (out, found) in zip(chosen, done, strict=True):
+            results.outcome[places] = out.outcome
+            results.reason[places] = out.reason
+            results.score[places] = as_recorded(out.score)
+            results.p_value[places] = as_recorded(out.p_value)
             evidence += found
         return results, evidence
 

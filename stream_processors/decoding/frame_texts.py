@@ -55,25 +55,45 @@ def lay_texts(columns: list[TextColumn], rows: int) -> tuple[U8, I64]:
     if not columns or not rows:
         return np.empty(0, np.uint8), ends
     pool = [text for column in columns for text in column.texts]
-    lengths = np.array([len(text) for text in pool] + [0], np.int64)
-    codes = np.empty((rows, len(columns)), np.int64)
+    pool_end = np.cumsum([0, *map(len, pool)])
+    codes = _joined_codes(columns)
+    size = _place_texts(codes, pool_end, ends.reshape(-1))
+    buffer = np.empty(size, np.uint8)
+    _copy_texts(codes, np.frombuffer(bytearray(b"".join(pool)), np.uint8), pool_end, buffer)
+    return buffer, ends
+
+
+def _joined_codes(columns: list[TextColumn]) -> I64:
+    """(n · c,) indices into the texts of all columns laid end to end, row by row; negative where there is no text."""
+    if len(columns) == 1:
+        return columns[0].code
+    codes = np.empty((len(columns[0].code), len(columns)), np.int64)
     first = 0
     for index, column in enumerate(columns):
-        codes[:, index] = np.where(column.code >= 0, column.code + first, len(pool))
+        codes[:, index] = np.where(column.code >= 0, column.code + first, MISSING)
         first += len(column.texts)
-    ends.ravel()[:] = np.cumsum(lengths[codes.ravel()])
-    buffer = np.empty(int(ends[-1, -1]), np.uint8)
-    _copy_texts(codes.ravel(), np.frombuffer(bytearray(b"".join(pool)), np.uint8), np.cumsum(lengths), buffer)
-    return buffer, ends
+    return codes.reshape(-1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _place_texts(codes: I64, pool_end: I64, ends: I64) -> int:
+    """Where each text will end; returns the bytes of all."""
+    at = 0
+    for i in range(len(codes)):
+        if codes[i] >= 0:
+            at += pool_end[codes[i] + 1] - pool_end[codes[i]]
+        ends[i] = at
+    return at
 
 
 @numba.njit(cache=True, nogil=True)
 def _copy_texts(codes: I64, pool: U8, pool_end: I64, buffer: U8) -> None:
     at = 0
     for code in codes:
-        for j in range(pool_end[code - 1] if code > 0 else 0, pool_end[code]):
-            buffer[at] = pool[j]
-            at += 1
+        if code >= 0:
+            for j in range(pool_end[code], pool_end[code + 1]):
+                buffer[at] = pool[j]
+                at += 1
 
 
 def _distinct(cells: pd.Series) -> tuple[I64, list[Any]]:

@@ -48,7 +48,8 @@ def number_column(cells: pd.Series) -> tuple[F64, NDArray[np.bool_]]:
     """((n,) values, NaN where missing; (n,) whether the cell is no number). Texts are read where they are decimal numbers."""
     types = pd.api.types
     if types.is_numeric_dtype(cells.dtype) and not types.is_bool_dtype(cells.dtype) and not types.is_complex_dtype(cells.dtype):
-        return cells.to_numpy(np.float64, na_value=np.nan) + 0.0, np.zeros(len(cells), np.bool_)
+        values = cells.to_numpy() if cells.dtype == np.float64 else cells.to_numpy(np.float64, na_value=np.nan)
+        return values + 0.0, np.zeros(len(cells), np.bool_)
     missing = cells.isna().to_numpy()
     read = [math.nan if gone else _cell_number(value) for value, gone in zip(cells, missing, strict=True)]
     wrong = np.array([value is None for value in read], np.bool_)

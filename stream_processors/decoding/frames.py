@@ -42,12 +42,16 @@ def columns_from_frame(feed: Feed, frame: pd.DataFrame, *, entity: str | None = 
         refused.put(identity.code < 0, Reason.REQUIRED_MISSING)
     _require(feed, number, categories, refused)
 
+    hashes = np.zeros(n, np.uint64) if identity is None else _hash(identity)
+    unknown = np.full(n, _unknown_columns(feed, frame))
     good = refused.reason == 0
-    names = names._replace(code=np.where(good, names.code, MISSING))
-    categories = [column._replace(code=np.where(good, column.code, MISSING)) for column in categories]
+    if not good.all():
+        names = names._replace(code=np.where(good, names.code, MISSING))
+        categories = [column._replace(code=np.where(good, column.code, MISSING)) for column in categories]
+        for array, blank in ((time, 0), (number, np.nan), (hashes, 0), (unknown, 0)):
+            array[~good] = blank
     entity_buffer, entity_end = lay_texts([names], n)
     text, text_end = lay_texts(categories, n)
-    number[~good] = np.nan
     return Columns(
         np.arange(offset0, offset0 + n, dtype=np.int64),
         np.full(n, -1, np.int64),
@@ -56,13 +60,13 @@ def columns_from_frame(feed: Feed, frame: pd.DataFrame, *, entity: str | None = 
         entity_buffer,
         np.ascontiguousarray(entity_end[:, 0]),
         _hash(names),
-        np.where(good, time, 0),
+        time,
         number,
         np.stack([_hash(column) for column in categories], axis=1) if categories else np.zeros((n, 0), np.uint64),
         text,
         text_end,
-        np.zeros(n, np.uint64) if identity is None else np.where(good, _hash(identity), np.uint64(0)),
-        np.where(good, _unknown_columns(feed, frame), 0),
+        hashes,
+        unknown,
     )
 
 
@@ -74,6 +78,8 @@ class _Refused:
         self.field = np.full(rows, -1, np.int64)
 
     def put(self, which: np.typing.NDArray[np.bool_], reason: Reason, field: int = -1) -> None:
+        if not which.any():
+            return
         new = which & (self.reason == 0)
         self.reason[new] = reason
         self.field[new] = field
@@ -107,13 +113,13 @@ def _require(feed: Feed, number: np.typing.NDArray[np.float64], categories: list
     numbers = texts = 0
     for index, item in enumerate(feed.fields):
         if isinstance(item, Number):
-            missing = np.isnan(number[:, numbers])
+            if item.required:
+                refused.put(np.isnan(number[:, numbers]), Reason.REQUIRED_MISSING, index)
             numbers += 1
         else:
-            missing = categories[texts].code == MISSING
+            if item.required:
+                refused.put(categories[texts].code == MISSING, Reason.REQUIRED_MISSING, index)
             texts += 1
-        if item.required:
-            refused.put(missing, Reason.REQUIRED_MISSING, index)
 
 
 def _cells(name: str, frame: pd.DataFrame) -> pd.Series:
@@ -129,7 +135,7 @@ def _without_empty(column: TextColumn) -> TextColumn:
 
 def _hash(column: TextColumn) -> U64:
     """(n,) hash of each row's text, 0 where there is none."""
-    return np.append(column.hash, np.uint64(0))[np.where(column.code >= 0, column.code, len(column.hash))]
+    return np.append(column.hash, np.uint64(0))[np.maximum(column.code, MISSING)]
 
 
 def _unknown_columns(feed: Feed, frame: pd.DataFrame) -> int:

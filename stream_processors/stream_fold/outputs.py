@@ -31,7 +31,7 @@ from stream_processors.stream_fold.fold_plan import statistics_per_entity
 from stream_processors.stream_fold.partition_state import Entities
 from stream_processors.stream_fold.partition_words import COUNTER_NAMES, ENTITIES
 from stream_processors.stream_fold.predictions import Predicted, Predictions
-from stream_processors.stream_fold.score_text import score_room, write_scores
+from stream_processors.stream_fold.score_text import model_name, score_room, write_scores
 
 VECTOR_HEADER = "vector"  # little-endian float64 of the features, in the definition's order
 
@@ -46,7 +46,7 @@ class OutputWriter:
         self._generation = generation
         self._cells = statistics_per_entity(plan)
         self._prefix = f"{feed.name}/{generation}/{partition}/".encode()
-        self._model = f"{feed.anomaly}/1".encode()
+        self._model = model_name(feed).encode()
         self._packer = VectorPacker(feed, generation)
         self._numbers = [n.name for n in feed.numbers]
         self._watched = watched_outputs(feed)

@@ -6,10 +6,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.definition import Feed
 from contracts.outcomes import MAX_ENTITY_BYTES
 from stream_processors.stream_fold.fold_kernel import ACCURACY, FOLDED, OUT_OF_ORDER
 
 DIGITS = 1_000_000  # scores and p-values are written with six decimals: finer is noise, and costs bytes in every record
+FLAGS = (("out_of_order", OUT_OF_ORDER), ("accuracy", ACCURACY), ("partial", ~0xFF))  # names in the order of a record, and a row's bits
 _FIXED = 360  # bytes of a record besides entity, feed and model names
 _DIGITS, _HUNDRED, _TEN = np.uint64(DIGITS), np.uint64(100), np.uint64(10)
 _POWERS = np.array([10**n for n in range(20)], np.uint64)
@@ -28,9 +30,10 @@ _SCORE = _text(',"score":')
 _P_VALUE = _text(',"p_value":')
 _MODEL = _text(',"model":"')
 _NULL = _text("null")
-_FLAGS = _text(',"flags":[')
+_FLAG_LIST = _text(',"flags":[')
 _AS_OF = _text(',"as_of":')
-_FLAG_NAMES = (_text('"out_of_order"'), _text('"accuracy"'), _text('"partial"'))
+_FLAG_NAMES = tuple(_text(f'"{name}"') for name, _ in FLAGS)
+_FLAG_BITS = tuple(bits for _, bits in FLAGS)
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
@@ -104,14 +107,14 @@ def put_json_text(out, at, text, start, end):  # type: ignore[no-untyped-def]
 def put_flags(out, at, flags):  # type: ignore[no-untyped-def]
     """Appends the list of a row's flags, or nothing where there are none."""
     first = True
-    for bit in range(3):
-        if (bit == 0 and flags & OUT_OF_ORDER) or (bit == 1 and flags & ACCURACY) or (bit == 2 and flags >> 8):
+    for flag in range(len(_FLAG_BITS)):
+        if flags & _FLAG_BITS[flag]:
             if first:
-                at = put_bytes(out, at, _FLAGS)
+                at = put_bytes(out, at, _FLAG_LIST)
             else:
                 out[at] = 44
                 at += 1
-            at = put_bytes(out, at, _FLAG_NAMES[bit])
+            at = put_bytes(out, at, _FLAG_NAMES[flag])
             first = False
     if not first:
         out[at] = 93
@@ -151,6 +154,11 @@ def write_scores(prefix, model, columns, rows, out, ends):  # type: ignore[no-un
             at += 1
         ends[row] = at
     return at
+
+
+def model_name(feed: Feed) -> str:
+    """What score records call the anomaly model of a feed."""
+    return f"{feed.anomaly}/1"
 
 
 def score_room(prefix: bytes, model: bytes, n: int, entity_bytes: int) -> int:

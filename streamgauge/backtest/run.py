@@ -15,7 +15,6 @@ from contracts.definition import Feed
 from contracts.records import Alert
 from stream_processors.backtest.alarm_rows import alarm_rows, open_times
 from stream_processors.backtest.backtest import Backtest
-from stream_processors.backtest.column_rows import take_rows
 from stream_processors.backtest.partition_folds import RowResults, place_entities
 from streamgauge.backtest.history import History
 from streamgauge.backtest.report import report
@@ -47,7 +46,7 @@ def run_backtest(feed: Feed, history: History, partitions: int | None, say: Call
             placed = np.append(place_entities(history.names, backtest.partitions), 0)[history.entity]
         for first in range(0, n, ROWS_AT_ONCE):
             rows = history.order[first : first + ROWS_AT_ONCE]
-            found = backtest.fold(take_rows(history.columns, rows, 0), placed[rows])
+            found = backtest.fold(history.columns, rows, placed[rows])
             for whole, part in zip(results, found, strict=True):
                 whole[rows] = part
             say(len(rows))

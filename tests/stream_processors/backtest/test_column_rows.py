@@ -7,7 +7,7 @@ import pandas as pd
 
 from contracts.columns import Columns
 from contracts.definition import Category, Feed, Number
-from stream_processors.backtest.column_rows import join_columns, take_rows
+from stream_processors.backtest.column_rows import join_columns, slice_rows, take_rows
 from stream_processors.decoding.frames import columns_from_frame
 
 FEED = Feed("f", entity="e", time="t", fields=[Number("x"), Category("c"), Category("d")])
@@ -48,3 +48,11 @@ def test_joined_columns_equal_columns_of_the_whole() -> None:
     whole = frame(40)
     parts = [columns_from_frame(FEED, whole.iloc[a:b].reset_index(drop=True)) for a, b in ((0, 13), (13, 13), (13, 40))]
     same(join_columns(parts), columns_from_frame(FEED, whole))
+
+
+def test_a_slice_equals_the_same_rows_taken() -> None:
+    """Consecutive rows cut out without a copy are those that taking them gives, at both ends and where there are none."""
+    whole = columns_from_frame(FEED, frame(30))
+    for first, last in ((0, 30), (0, 7), (11, 30), (5, 5), (30, 30)):
+        same(slice_rows(whole, first, last, 100), take_rows(whole, np.arange(first, last), 0))
+        assert slice_rows(whole, first, last, 100).offset.tolist() == list(range(100, 100 + last - first))

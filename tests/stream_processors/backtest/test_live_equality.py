@@ -12,7 +12,6 @@ from contracts.definition import Category, Feed, Number
 from contracts.records import Score
 from producers.files import find_files
 from producers.replay import Replay
-from stream_processors.backtest.column_rows import take_rows
 from stream_processors.backtest.partition_folds import GENERATION, PartitionFolds, place_entities
 from stream_processors.decoding.batches import raw_batch
 from stream_processors.stream_fold import fold_kernel
@@ -103,7 +102,7 @@ def test_evidence_equals_that_of_a_live_run(files: Path, history: History) -> No
     folds = PartitionFolds(FEED, PARTITIONS)
     found: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
     for rows in np.array_split(history.order, 11):
-        for record in folds.fold(take_rows(history.columns, rows, 0), placed[rows])[1]:
+        for record in folds.fold(history.columns, rows, placed[rows])[1]:
             found[record.partition].append(record.value)
     folds.close()
     assert found == evidence
