@@ -453,9 +453,10 @@ class FoldService(mode.Service):
         server = self.kafka
         try:
             if not self.redis.reason:
-                async with asyncio.timeout(RELEASE_SECONDS):
+                async with asyncio.timeout(0.0 if self.kafka.reason else RELEASE_SECONDS):
                     await runner.published()
-                    server = self.redis
+                server = self.redis
+                async with asyncio.timeout(RELEASE_SECONDS):
                     await runner.last_checkpoint()
         except Fenced:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -134,7 +134,11 @@ class Publisher:
         await asyncio.gather(*(self._send_batches(*place, mine) for place, mine in places.items()))
 
     async def _send_batches(self, topic: str, partition: int, batches: Iterable[BatchBuilder]) -> None:
-        waiting = [(await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()) for batch in batches]
+        waiting = []
+        for batch in batches:
+            future = await self._producer.send_batch(batch, topic, partition=partition)
+            future.add_done_callback(_taken_note_of)
+            waiting.append((future, batch.record_count()))
         for future, count in waiting:
             self.ends[topic, partition] = (await future).offset + count
 
@@ -176,3 +180,9 @@ class Publisher:
                 self._publishing.exception()  # is told by whoever closes
         if self.transactional:
             await stopped(self._producer)
+
+
+def _taken_note_of(future: asyncio.Future[Any]) -> None:
+    """Where an earlier batch fails nobody asks for the error of this one, and asyncio would print it."""
+    if not future.cancelled():
+        future.exception()
