@@ -65,9 +65,9 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     return out
 
 
-def group_consumer(settings: KafkaSettings, group: str, client: str) -> PlainConsumer:
+def group_consumer(settings: KafkaSettings, group: str, client: str, kind: type[PlainConsumer] | None = None) -> PlainConsumer:
     """The consumer that owns the folded partitions; offsets come from checkpoints, the group's serve lag tools only."""
-    consumer = batch_consumer_class()(
+    consumer = (kind or batch_consumer_class())(
         **connection_options(settings),
         group_id=group,
         client_id=client,

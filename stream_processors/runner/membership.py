@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from contracts.definition import Feed
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
-from stream_processors.runner.batch_consumer import PlainConsumer
+from stream_processors.runner.batch_consumer import PlainConsumer, batch_consumer_class, unchecked_consumer_class
 from stream_processors.runner.clients import connection_options, group_consumer, stopped
 from stream_processors.runner.rebalance import Rebalance
 from stream_processors.topics import FeedTopics, ensure_topics
@@ -51,15 +51,18 @@ def owner_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-async def join(feeds: Iterable[Feed], settings: KafkaSettings, plant: str) -> Membership:
+async def join(feeds: Iterable[Feed], settings: KafkaSettings, plant: str, kind: type[PlainConsumer] | None = None) -> Membership:
     """Makes the feeds' topics and begins to join; places are held, unread, for the service that is told of them later.
+
+    Args:
+        kind: of the consumer; that of `batch_consumer_class` by default.
 
     Raises:
         SettingsError, ServerUnavailable: as `ensure_topics`.
         KafkaError: the broker went away meanwhile.
     """
     topics = {feed.name: await asyncio.to_thread(ensure_topics, feed, settings) for feed in feeds}
-    consumer = group_consumer(settings, group_name(plant), owner_name())
+    consumer = group_consumer(settings, group_name(plant), owner_name(), kind)
     try:
         await consumer.start()
     except BaseException:
@@ -74,18 +77,22 @@ async def join_while(loading: Callable[[], None], feeds: Iterable[Feed], setting
     """Loads in a thread, which leaves the heartbeats alone, and joins meanwhile; where either fails the group is left at once.
 
     Returns:
-        None where others fold: what they gave up would wait for the loading, so that was done first and the group is still to be joined.
+        None where the group is still to be joined: others fold, and what they gave up would have waited for the loading; or aiokafka
+        turned out to be made otherwise than the consumer that had joined expects.
     """
     if await _is_folded(settings, group_name(plant)):
         await asyncio.to_thread(loading)
         return None
-    membership = await join(feeds, settings, plant)
+    membership = await join(feeds, settings, plant, unchecked_consumer_class())
     try:
         await asyncio.to_thread(loading)
     except BaseException:
         await stopped(membership.consumer)
         raise
-    return membership
+    if type(membership.consumer) is batch_consumer_class():
+        return membership
+    await stopped(membership.consumer)
+    return None
 
 
 async def _is_folded(settings: KafkaSettings, group: str) -> bool:

@@ -43,7 +43,6 @@ def command(
 ) -> None:
     """Fold the events of every feed in PLANT until SIGTERM or Ctrl-C; then checkpoint and leave the group."""
     from contracts.plant import load_plant
-    from feature_store.history_files import configured_history
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
     from streamgauge.logs import set_up_logs
     from streamgauge.web_port import DEFAULT_PORT, listen_for_pages
@@ -62,6 +61,7 @@ def command(
     asyncio.set_event_loop(loop)  # Faust's services ask for it
     membership = _ready_to_fold(loop, feeds, servers.kafka, plant.stem)
 
+    from feature_store.history_files import configured_history
     from stream_processors.faust_app import make_app, run_worker
 
     app = make_app(feeds, plant.stem, servers, port, web_bind, history=configured_history(history), pages=pages, membership=membership)
