@@ -7,8 +7,7 @@ SECONDS ?= 120
 # Processes of the tests; each starts a broker and a store of its own, and most files run in one of them. Three for two cores, as servers are
 # waited for.
 WORKERS ?= 3
-KAFKA_WORKERS ?= 3
-PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 STORM_SEED ?= 215
 # each process of a test or a demo would else compile all sources anew
 export PYTHONDONTWRITEBYTECODE :=
@@ -45,10 +44,10 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 test: setup
-	$(PYTEST) -n $(WORKERS) -m "not kafka and not slow"
+	$(PYTEST) -m "not kafka and not slow"
 
 test-kafka: setup
-	$(PYTEST) -n $(KAFKA_WORKERS) -m "kafka or slow"
+	$(PYTEST) -m "kafka or slow"
 
 # LONG=1: all settings in turn, some two hours on an idle machine; goes on where chaos.json ends
 chaos: setup

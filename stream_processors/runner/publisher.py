@@ -174,12 +174,16 @@ class Publisher:
         if self._publishing is not None:
             if not self.transactional:
                 await asyncio.wait({self._publishing}, timeout=ABORT_SECONDS)
-            self._publishing.cancel()
-            await asyncio.wait({self._publishing})
-            with contextlib.suppress(asyncio.CancelledError):
-                self._publishing.exception()  # is told by whoever closes
+            await cancelled(self._publishing)
         if self.transactional:
             await stopped(self._producer)
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Ends a task for which nobody waits any more; an error of it was told, or is not asked for."""
+    task.cancel()
+    await asyncio.wait({task})
+    _taken_note_of(task)
 
 
 def _taken_note_of(future: asyncio.Future[Any]) -> None:

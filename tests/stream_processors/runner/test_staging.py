@@ -13,7 +13,7 @@ from contracts.settings import Servers
 from feature_store.partition_reader import PartitionReader
 from stream_processors.runner.partition_runner import PartitionRunner
 from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
-from tests.stream_processors.runner.test_take import LOG, MANY, assert_whole
+from tests.stream_processors.runner.test_take import LOG, MANY, assert_another_makes_it_whole
 
 pytestmark = pytest.mark.integration
 
@@ -57,11 +57,7 @@ def test_the_fold_goes_on_while_chunks_are_staged(servers: Servers) -> None:
             assert flipped.manifest.offset == 400 == await stored_offset(worker)
             assert runner.changed, "what came after the snapshot is in no checkpoint"
             await runner.abandon()
-            successor = await worker.take(owner="two")
-            assert successor.progress.next_offset == 400
-            await worker.fold(successor)
-            await successor.release()
-            await assert_whole(worker, successor, len(MANY.values))
+            await assert_another_makes_it_whole(worker, 400, len(MANY.values))
 
     asyncio.run(scenario())
 
@@ -84,10 +80,7 @@ def test_nothing_is_flipped_that_covers_what_is_not_published(servers: Servers) 
             await asyncio.sleep(0.5)
             assert runner.staging and await stored_offset(worker) == 400
             await runner.abandon()
-            successor = await worker.take(owner="two")
-            await worker.fold(successor)
-            await successor.release()
-            await assert_whole(worker, successor)
+            await assert_another_makes_it_whole(worker)
 
     asyncio.run(scenario())
 
@@ -112,11 +105,7 @@ def test_what_fails_beside_the_fold_is_told_at_the_next_look(servers: Servers) -
                 with pytest.raises(ServerUnavailable):
                     await ask()
             await runner.abandon()
-            successor = await worker.take(owner="two")
-            assert successor.progress.next_offset == 0
-            await worker.fold(successor)
-            await successor.release()
-            await assert_whole(worker, successor)
+            await assert_another_makes_it_whole(worker, 0)
 
     asyncio.run(scenario())
 
@@ -145,9 +134,6 @@ def test_who_is_given_up_amid_a_transaction_leaves_nothing_twice(kafka_stack: Se
             await runner.abandon()
             with pytest.raises(KafkaError, match="given up"):
                 await folding
-            successor = await worker.take(owner="two")
-            await worker.fold(successor)
-            await successor.release()
-            await assert_whole(worker, successor)
+            await assert_another_makes_it_whole(worker)
 
     asyncio.run(scenario())

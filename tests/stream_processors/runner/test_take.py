@@ -44,6 +44,15 @@ async def assert_whole(worker: Shell, runner: PartitionRunner, count: int = COUN
     assert dict(zip(vectors, found, strict=True)) == vectors
 
 
+async def assert_another_makes_it_whole(worker: Shell, begins: int | None = None, count: int = COUNT) -> None:
+    """A successor, which begins at that offset, folds to the end; then all holds that `assert_whole` says."""
+    successor = await worker.take(owner="two")
+    assert begins is None or successor.progress.next_offset == begins
+    await worker.fold(successor)
+    await successor.release()
+    await assert_whole(worker, successor, count)
+
+
 def test_a_first_start_is_generation_1(servers: Servers) -> None:
     """Nobody was there before: generation 1 begins at the log's start, and all outputs stand on their topics once."""
     feed = fresh_feed("first")
@@ -113,10 +122,7 @@ def test_a_crash_amid_publishing_sends_the_rest(servers: Servers) -> None:
                 await worker.fold(runner, 800)
             await runner.published()
             await runner.abandon()
-            successor = await worker.take(owner="two")
-            await worker.fold(successor)
-            await successor.release()
-            await assert_whole(worker, successor)
+            await assert_another_makes_it_whole(worker)
 
     asyncio.run(scenario())
 
