@@ -40,9 +40,22 @@ def usual_share(n: float, yes: float, floor: float) -> float:
     return max(min(mean + 2.0 * np.sqrt(mean * (1.0 - mean) / (n + 4.0)), 0.5 * (1.0 + mean)), floor)
 
 
-@kernel("numpy")
+@kernel("numpy", inlined=True)
 def bet(state: F64, at: int, yes: bool, time: int, offset: int, betting: bool) -> float:
     """Moves the evidence by one reading and returns M; with `betting` False it only learns."""
+    if yes or state[at + M] > 1.0 or state[at + BEFORE] != 0.0:
+        return _bet(state, at, yes, time, offset, betting)
+    # nearly always: what `_bet` comes to after a no at the ground that follows a no
+    state[at + SINCE], state[at + SINCE_OFFSET], state[at + RUN], state[at + RUN_YES] = float(time), float(offset), 1.0, 0.0
+    if state[at + AFTER_NO] >= _MEMORY:
+        state[at + AFTER_NO] *= 0.5
+        state[at + AFTER_NO_YES] *= 0.5
+    state[at + AFTER_NO] += 1.0
+    return state[at + M]
+
+
+@kernel("numpy")
+def _bet(state: F64, at: int, yes: bool, time: int, offset: int, betting: bool) -> float:
     k, floor, target = (AFTER_NO, _FIRST_FLOOR, _FIRST_BET) if state[at + BEFORE] == 0.0 else (AFTER_YES, _NEXT_FLOOR, _NEXT_BET)
     if betting and (yes or state[at + M] > 1.0):  # a no at the ground can only stay there
         share = usual_share(state[at + k], state[at + k + 1], floor)

@@ -120,7 +120,7 @@ def bet_on_consistency(
         _emit(state, mean, buffer, index)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _bet(state: F64, part: int, yes: bool, grown: bool, season_us: int, clock: int, offset: int) -> bool:
     """Moves one share; True where what stood for a season has become normal, and is learnt anew."""
     at = PARTS + part * PART_WORDS

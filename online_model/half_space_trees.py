@@ -6,7 +6,8 @@ a vector that falls where few fell before scores high. Inputs are expected in [0
 
 What is river's, and followed to the bit: the draws that make the trees; NaN falls to the right of every split; the walk
 stops below `0.1 · window_size` mass; scores are 0 until the first window is full. The sums are of integers, so the order
-of additions cannot show.
+of additions cannot show. What a score takes changes with the window only, so it is kept by leaf: a walk then neither counts
+nor adds on its way down, which takes half the time.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import ModelError
+from contracts.kernel import kernel
 
 N_TREES = 25  # the paper's ensemble (section 4); with fewer, one unlucky draw of splits shows in the score
 HEIGHT = 8  # deeper trees than the paper's 15 nodes on a path gain nothing here and double the state at each level
@@ -30,11 +31,16 @@ MAX_TREES, MAX_HEIGHT = 1000, 12  # keep a model below 100 MB, and sums of masse
 MAX_WINDOW = 65_535  # a mass has 16 bits
 MAX_FEATURES = 65_535  # a feature's index has 16 bits
 _PADDING = 0.15  # river's: no split nearer to a side than this share, so that no half-space is a sliver
-_SIZE_LIMIT = 0.1  # the paper's: below this share of the window a node's mass is too small to descend further
+SIZE_LIMIT = 0.1  # the paper's: below this share of the window a node's mass is too small to descend further
 
 SEEN, FIRST_WINDOW = 0, 1  # words of Trees.turn
 
-_ONE, _TWO, _HALF, _LOW = np.uint64(1), np.uint64(2), np.uint32(16), np.uint64(0xFFFF)
+_ONE, _TWO = np.uint64(1), np.uint64(2)
+_HALF = np.uint32(16)
+
+
+F64 = NDArray[np.float64]
+U16 = NDArray[np.uint16]
 
 
 class Trees(NamedTuple):
@@ -42,7 +48,8 @@ class Trees(NamedTuple):
 
     feature: NDArray[np.uint16]  # (n_trees, 2**height − 1) index into the vector
     split: NDArray[np.float64]  # (n_trees, 2**height − 1) smaller goes left
-    mass: NDArray[np.uint32]  # (n_trees, 2**(height + 1) − 1) r_mass above, l_mass below bit 16: one load gets both
+    mass: NDArray[np.uint32]  # (n_trees, 2**(height + 1) − 1) r_mass above bit 16; below it l_mass, which only leaves count
+    taken: NDArray[np.uint32]  # (n_trees, 2**height) mass that a score takes on its way to each leaf: r_mass stands for a window
     turn: NDArray[np.int64]  # (2,) vectors seen in this window; 1 until the first window is full
     n_features: int
     window_size: int
@@ -78,7 +85,8 @@ def make_trees(
     feature, split = np.zeros((n_trees, inner), np.uint16), np.zeros((n_trees, inner), np.float64)
     for tree in range(n_trees):
         _draw(feature[tree], split[tree], 0, height, columns, [(0.0, 1.0)] * len(names), rng)
-    return Trees(feature, split, np.zeros((n_trees, nodes), np.uint32), np.array([0, 1], np.int64), len(names), window_size)
+    mass, taken = np.zeros((n_trees, nodes), np.uint32), np.zeros((n_trees, inner + 1), np.uint32)
+    return Trees(feature, split, mass, taken, np.array([0, 1], np.int64), len(names), window_size)
 
 
 def check_sizes(n_trees: int, height: int, window_size: int) -> None:
@@ -116,135 +124,125 @@ def _draw(
     limits[at] = (low, high)
 
 
-@numba.njit(cache=True, nogil=True)
-def is_ready(trees):  # type: ignore[no-untyped-def]
+@kernel()
+def is_ready(trees: Trees) -> bool:
     """Whether the first window is full: before that every score is 0 and means nothing."""
     return trees.turn[FIRST_WINDOW] == 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _as_score(trees, mass):  # type: ignore[no-untyped-def]
+@kernel("numpy")
+def _as_score(trees: Trees, mass: np.uint64) -> float:
     if trees.turn[FIRST_WINDOW] == 1:
         return 0.0
     n_trees, nodes = trees.mass.shape
     return 1.0 - np.float64(mass) / np.float64(n_trees * trees.window_size * nodes)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def score_trees(trees, x):  # type: ignore[no-untyped-def]
-    """Score of a vector (n_features,) in [0, 1], high for what is unusual; 0 until the first window is full."""
-    n_trees, inner = trees.feature.shape
-    size_limit = _SIZE_LIMIT * trees.window_size
-    mass = 0
-    for tree in range(n_trees):
-        node, weight = 0, 1
-        while True:
-            r_mass = int(trees.mass[tree, node] >> _HALF)
-            mass += r_mass * weight
-            if r_mass < size_limit or node >= inner:
-                break
-            node = 2 * node + 1 + int(not x[trees.feature[tree, node]] < trees.split[tree, node])
-            weight *= 2
-    return _as_score(trees, mass)
+@kernel(inlined=True)
+def _step(feature: U16, split: F64, x: F64, tree: np.uint64, node: np.uint64) -> np.uint64:
+    """The child of a node that a vector falls into. Without a branch: a mispredicted turn at each node costs thrice the whole walk."""
+    return _TWO * node + _ONE + np.uint64(not x[np.uint64(feature[tree, node])] < split[tree, node])
 
 
-@numba.njit(cache=True, nogil=True)
-def learn_trees(trees, x):  # type: ignore[no-untyped-def]
-    """Counts a vector (n_features,), and turns the window where it is full."""
-    n_trees, inner = trees.feature.shape
-    for tree in range(n_trees):
-        node = 0
-        while node < inner:
-            trees.mass[tree, node] += np.uint32(1)
-            node = 2 * node + 1 + int(not x[trees.feature[tree, node]] < trees.split[tree, node])
-        trees.mass[tree, node] += np.uint32(1)
-    _turn(trees)
-
-
-@numba.njit(cache=True, nogil=True)
-def _turn(trees):  # type: ignore[no-untyped-def]
-    """Counts the vector, and lets the window's masses take the place of those before once it is full."""
-    trees.turn[SEEN] += 1
-    if trees.turn[SEEN] == trees.window_size:
-        mass = trees.mass.reshape(-1)
-        for node in range(len(mass)):
-            mass[node] = mass[node] << _HALF
-        trees.turn[SEEN] = 0
-        trees.turn[FIRST_WINDOW] = 0
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _step(feature, split, mass, x, inner_at, node_at, node, alive, size_limit):  # type: ignore[no-untyped-def]
-    """Counts at a node; returns the child, whether the score goes on below (a mask), and the mass that it takes here.
-
-    Without a branch, so that several walks run at once in one core: a mispredicted turn at each node costs three times
-    the whole walk.
-    """
-    at = node_at + node
-    word = mass[at]
-    mass[at] = word + np.uint32(1)
-    r_mass = np.uint64(word >> _HALF)
-    at = inner_at + node
-    child = _TWO * node + _ONE + np.uint64(not x[feature[at]] < split[at])
-    return child, alive & (np.uint64(0) - np.uint64(r_mass >= size_limit)), r_mass & alive
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _leaf(mass, at, alive):  # type: ignore[no-untyped-def]
-    """Counts at a leaf; returns the mass that the score takes there."""
-    word = mass[at]
-    mass[at] = word + np.uint32(1)
-    return np.uint64(word >> _HALF) & alive
-
-
-@numba.njit(cache=True, nogil=True, forceinline=True)
-def _walk_five(feature, split, mass, x, tree, inner, nodes, size_limit):  # type: ignore[no-untyped-def]
-    """Scores and counts in trees tree … tree + 4, step by step side by side: each walk fills the others' waits for memory."""
-    i0, m0 = tree * inner, tree * nodes
-    i1, m1 = i0 + inner, m0 + nodes
-    i2, m2 = i1 + inner, m1 + nodes
-    i3, m3 = i2 + inner, m2 + nodes
-    i4, m4 = i3 + inner, m3 + nodes
-    n0 = n1 = n2 = n3 = n4 = np.uint64(0)
-    a0 = a1 = a2 = a3 = a4 = _LOW
-    depth, total = np.uint64(0), np.uint64(0)
-    while n0 < inner:
-        n0, a0, r0 = _step(feature, split, mass, x, i0, m0, n0, a0, size_limit)
-        n1, a1, r1 = _step(feature, split, mass, x, i1, m1, n1, a1, size_limit)
-        n2, a2, r2 = _step(feature, split, mass, x, i2, m2, n2, a2, size_limit)
-        n3, a3, r3 = _step(feature, split, mass, x, i3, m3, n3, a3, size_limit)
-        n4, a4, r4 = _step(feature, split, mass, x, i4, m4, n4, a4, size_limit)
-        total += (r0 + r1 + r2 + r3 + r4) << depth
-        depth += _ONE
-    leaves = _leaf(mass, m0 + n0, a0) + _leaf(mass, m1 + n1, a1) + _leaf(mass, m2 + n2, a2)
-    return total + ((leaves + _leaf(mass, m3 + n3, a3) + _leaf(mass, m4 + n4, a4)) << depth)
-
-
-@numba.njit(cache=True, nogil=True)
-def _walk_one(feature, split, mass, x, tree, inner, nodes, size_limit):  # type: ignore[no-untyped-def]
-    """Scores and counts in one tree."""
-    node, alive = np.uint64(0), _LOW
-    depth, total = np.uint64(0), np.uint64(0)
+@kernel(inlined=True)
+def _leaf(trees: Trees, x: F64, tree: np.uint64) -> np.uint64:
+    """The node at which a walk down one tree ends."""
+    inner, node = np.uint64(trees.feature.shape[1]), np.uint64(0)
     while node < inner:
-        node, alive, r_mass = _step(feature, split, mass, x, tree * inner, tree * nodes, node, alive, size_limit)
-        total += r_mass << depth
-        depth += _ONE
-    return total + (_leaf(mass, tree * nodes + node, alive) << depth)
+        node = _step(trees.feature, trees.split, x, tree, node)
+    return node
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def score_and_learn_trees(trees, x):  # type: ignore[no-untyped-def]
-    """`score_trees`, then `learn_trees`, in one walk down each tree; indices are unsigned, which spares a check at each."""
-    feature, split, mass = trees.feature.reshape(-1), trees.split.reshape(-1), trees.mass.reshape(-1)
-    n_trees, inner, nodes = np.uint64(trees.feature.shape[0]), np.uint64(trees.feature.shape[1]), np.uint64(trees.mass.shape[1])
-    size_limit = np.uint64(np.ceil(_SIZE_LIMIT * trees.window_size))  # r < limit and r < ⌈limit⌉ are the same for integers
-    total, tree = np.uint64(0), np.uint64(0)
+@kernel(inlined=True)
+def _at_leaf(trees: Trees, tree: np.uint64, node: np.uint64, count: np.uint32) -> np.uint64:
+    """Counts at a leaf, 0 or 1; returns the mass that a score takes on the way to it."""
+    trees.mass[tree, node] += count
+    return np.uint64(trees.taken[tree, node - np.uint64(trees.feature.shape[1])])
+
+
+@kernel(inlined=True)
+def _walk_five(trees: Trees, x: F64, tree: np.uint64, count: np.uint32) -> np.uint64:
+    """Trees tree … tree + 4, step by step side by side: each walk fills the others' waits for memory."""
+    feature, split, inner = trees.feature, trees.split, np.uint64(trees.feature.shape[1])
+    t1, t2, t3, t4 = tree + np.uint64(1), tree + np.uint64(2), tree + np.uint64(3), tree + np.uint64(4)
+    n0 = n1 = n2 = n3 = n4 = np.uint64(0)
+    while n0 < inner:
+        n0 = _step(feature, split, x, tree, n0)
+        n1 = _step(feature, split, x, t1, n1)
+        n2 = _step(feature, split, x, t2, n2)
+        n3 = _step(feature, split, x, t3, n3)
+        n4 = _step(feature, split, x, t4, n4)
+    taken = _at_leaf(trees, tree, n0, count) + _at_leaf(trees, t1, n1, count) + _at_leaf(trees, t2, n2, count)
+    return taken + _at_leaf(trees, t3, n3, count) + _at_leaf(trees, t4, n4, count)
+
+
+@kernel("numpy", inlined=True)
+def _walk(trees: Trees, x: F64, count: np.uint32) -> float:
+    """Score of a vector before it is counted `count` times, 0 or 1; indices are unsigned, which spares a check at each."""
+    n_trees, taken, tree = np.uint64(trees.feature.shape[0]), np.uint64(0), np.uint64(0)
     while tree + np.uint64(5) <= n_trees:
-        total += _walk_five(feature, split, mass, x, tree, inner, nodes, size_limit)
+        taken += _walk_five(trees, x, tree, count)
         tree += np.uint64(5)
     while tree < n_trees:
-        total += _walk_one(feature, split, mass, x, tree, inner, nodes, size_limit)
+        taken += _at_leaf(trees, tree, _leaf(trees, x, tree), count)
         tree += _ONE
-    score = _as_score(trees, total)
-    _turn(trees)
+    return _as_score(trees, taken)
+
+
+@kernel("numpy")
+def score_trees(trees: Trees, x: F64) -> float:
+    """Score of a vector (n_features,) in [0, 1], high for what is unusual; 0 until the first window is full."""
+    return _walk(trees, x, np.uint32(0))
+
+
+@kernel()
+def learn_trees(trees: Trees, x: F64) -> None:
+    """Counts a vector (n_features,), and turns the window where it is full."""
+    score_and_learn_trees(trees, x)
+
+
+@kernel("numpy", inlined=True)
+def score_and_learn_trees(trees: Trees, x: F64) -> float:
+    """`score_trees`, then `learn_trees`, in one walk down each tree."""
+    score = _walk(trees, x, np.uint32(1))
+    trees.turn[SEEN] += 1
+    if trees.turn[SEEN] == trees.window_size:
+        _turn_window(trees)
     return score
+
+
+@kernel()
+def _turn_window(trees: Trees) -> None:
+    """The window's masses take the place of those before."""
+    mass, leaves = trees.mass, np.uint64(trees.taken.shape[1])
+    inner = leaves - _ONE
+    for tree in range(np.uint64(mass.shape[0])):
+        for leaf in range(inner, inner + leaves):
+            mass[tree, leaf] = mass[tree, leaf] << _HALF
+        node = inner
+        while node:
+            node -= _ONE
+            mass[tree, node] = mass[tree, _TWO * node + _ONE] + mass[tree, _TWO * node + _TWO]
+        _put_taken(trees, tree, inner)  # type: ignore[arg-type]
+    trees.turn[SEEN] = 0
+    trees.turn[FIRST_WINDOW] = 0
+
+
+@kernel(inlined=True)
+def _put_taken(trees: Trees, tree: np.uint64, inner: np.uint64) -> None:
+    """What a score takes on the way to each leaf: the same for all below a node of too little mass, which are most."""
+    limit = np.uint32(np.ceil(SIZE_LIMIT * trees.window_size))  # r < limit and r < ⌈limit⌉ are the same for integers
+    leaf = np.uint64(0)
+    while leaf <= inner:
+        node, first, below, depth, taken = np.uint64(0), np.uint64(0), inner + _ONE, np.uint32(0), np.uint32(0)
+        while True:
+            r_mass = trees.mass[tree, node] >> _HALF
+            taken += r_mass << depth
+            if r_mass < limit or node >= inner:
+                break
+            below >>= _ONE
+            right = np.uint64(leaf >= first + below)
+            node, first, depth = _TWO * node + _ONE + right, first + right * below, depth + np.uint32(1)
+        for at in range(leaf, leaf + below):
+            trees.taken[tree, at] = taken
+        leaf += below

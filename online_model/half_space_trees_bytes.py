@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.errors import ModelError, StateError
-from online_model.half_space_trees import FIRST_WINDOW, MAX_FEATURES, SEEN, Trees, check_sizes
+from online_model.half_space_trees import FIRST_WINDOW, MAX_FEATURES, SEEN, SIZE_LIMIT, Trees, check_sizes
 
 _HEADER = struct.Struct("<4s5i2q")
 _MAGIC = b"SGHT"
@@ -22,7 +23,8 @@ def trees_to_bytes(trees: Trees) -> bytes:
     """The same trees give the same bytes: 9 kB a tree of height 8."""
     sizes = (trees.n_trees, trees.height, trees.window_size, trees.n_features)
     header = _HEADER.pack(_MAGIC, _VERSION, *sizes, int(trees.turn[SEEN]), int(trees.turn[FIRST_WINDOW]))
-    return header + trees.split.astype("<f8").tobytes() + trees.mass.astype("<u4").tobytes() + trees.feature.astype("<u2").tobytes()
+    split, mass, feature = trees.split.astype("<f8"), _whole_masses(trees).astype("<u4"), trees.feature.astype("<u2")
+    return header + split.tobytes() + mass.tobytes() + feature.tobytes()
 
 
 def trees_from_bytes(data: bytes) -> Trees:
@@ -44,7 +46,8 @@ def trees_from_bytes(data: bytes) -> Trees:
     split = np.frombuffer(data, "<f8", n_trees * inner, _HEADER.size).astype(np.float64).reshape(n_trees, inner)
     mass = np.frombuffer(data, "<u4", n_trees * nodes, split_end).astype(np.uint32).reshape(n_trees, nodes)
     feature = np.frombuffer(data, "<u2", n_trees * inner, split_end + 4 * n_trees * nodes).astype(np.uint16).reshape(n_trees, inner)
-    trees = Trees(feature, split, mass, np.array([seen, first], np.int64), n_features, window_size)
+    taken = _taken(mass, height, window_size)
+    trees = Trees(feature, split, mass, taken, np.array([seen, first], np.int64), n_features, window_size)
     _check_content(trees)
     return trees
 
@@ -60,3 +63,34 @@ def _check_content(trees: Trees) -> None:
         raise StateError(f"Half-Space Trees: {seen} vectors seen in a window of {trees.window_size}, first window {first}")
     if int((trees.mass & np.uint32(0xFFFF)).max()) > seen or int((trees.mass >> np.uint32(16)).max()) > (0 if first else trees.window_size):
         raise StateError("Half-Space Trees: a node's mass is greater than its window")
+    if not np.array_equal(_whole_masses(trees), trees.mass) or not np.array_equal(
+        trees.mass[:, : trees.taken.shape[1] - 1] >> np.uint32(16), _below(trees.mass >> np.uint32(16))
+    ):
+        raise StateError("Half-Space Trees: a node's mass is not that of the nodes below it")
+
+
+def _below(mass: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """What the two children of each inner node have together."""
+    return mass[:, 1::2] + mass[:, 2::2]
+
+
+def _whole_masses(trees: Trees) -> NDArray[np.uint32]:
+    """Masses with l_mass at inner nodes, too, which is that of the leaves below."""
+    counted = trees.mass & np.uint32(0xFFFF)
+    for depth in range(trees.height - 1, -1, -1):
+        at = slice(2**depth - 1, 2 ** (depth + 1) - 1)
+        below = slice(2 ** (depth + 1) - 1, 2 ** (depth + 2) - 1)
+        counted[:, at] = counted[:, below].reshape(trees.n_trees, -1, 2).sum(axis=2)
+    return (trees.mass & ~np.uint32(0xFFFF)) | counted
+
+
+def _taken(mass: NDArray[np.uint32], height: int, window_size: int) -> NDArray[np.uint32]:
+    """`Trees.taken`, level by level."""
+    taken, alive = np.zeros((len(mass), 1), np.uint32), np.ones((len(mass), 1), np.bool_)
+    for depth in range(height + 1):
+        r_mass = mass[:, 2**depth - 1 : 2 ** (depth + 1) - 1] >> np.uint32(16)
+        taken = taken + np.where(alive, r_mass << np.uint32(depth), np.uint32(0))
+        alive = alive & (r_mass >= SIZE_LIMIT * window_size)
+        if depth < height:
+            taken, alive = taken.repeat(2, axis=1), alive.repeat(2, axis=1)
+    return taken

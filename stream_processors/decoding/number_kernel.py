@@ -21,7 +21,7 @@ _EXACT_POWERS = np.array([float(10**n) for n in range(_EXACT_POWER + 1)])
 _MASK32 = np.uint64(0xFFFFFFFF)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _TEN_THOUSAND = np.uint64(10_000)
-_ZERO, _ONE, _TEN, _32 = np.uint64(0), np.uint64(1), np.uint64(10), np.uint64(32)
+_ZERO, _ONE, _TWO, _THREE, _FOUR, _TEN, _32 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 10, 32))
 _TWO53 = np.uint64(2**53)
 _UNSURE = np.uint64(2**9 - 1)  # if the 9 bits below the 55 that count are all ones, the rest of the product may carry
 
@@ -85,19 +85,24 @@ def scan_number(buffer: U8, p: int, end: int) -> tuple[int, bool, np.uint64, int
     return p, negative, mantissa, power, whole
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _scan_digits(buffer: U8, p: int, end: int, value: np.uint64) -> tuple[int, np.uint64]:
-    """Past the digits at p, appended to `value` (modulo 2**64); four at a time, as each × waits for the one before."""
-    while p + 4 <= end:
-        a, b, c, d = np.uint8(buffer[p] - 48), np.uint8(buffer[p + 1] - 48), np.uint8(buffer[p + 2] - 48), np.uint8(buffer[p + 3] - 48)
+    """Past the digits at p, appended to `value` (modulo 2**64); four at a time, as each × waits for the one before.
+
+    Places are unsigned here, which spares a look at each whether it counts from the end.
+    """
+    at, stop = np.uint64(p), np.uint64(end)
+    while at + _FOUR <= stop:
+        a, b = np.uint8(buffer[at] - 48), np.uint8(buffer[at + _ONE] - 48)
+        c, d = np.uint8(buffer[at + _TWO] - 48), np.uint8(buffer[at + _THREE] - 48)
         if a > 9 or b > 9 or c > 9 or d > 9:
             break
         value = value * _TEN_THOUSAND + np.uint64(np.int64(a) * 1000 + np.int64(b) * 100 + np.int64(c) * 10 + np.int64(d))
-        p += 4
-    while p < end and np.uint8(buffer[p] - 48) < 10:
-        value = value * _TEN + np.uint64(buffer[p] - 48)
-        p += 1
-    return p, value
+        at += _FOUR
+    while at < stop and np.uint8(buffer[at] - 48) < 10:
+        value = value * _TEN + np.uint64(buffer[at] - 48)
+        at += _ONE
+    return np.int64(at), value  # type: ignore[return-value]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -14,6 +14,7 @@ from aiokafka.producer import sender
 
 from contracts.settings import KafkaSettings
 from stream_processors.runner.batch_consumer import PlainConsumer, batch_consumer_class
+from stream_processors.runner.produce_seam import send_in_parts
 
 SESSION_MS = 6_000  # a dead worker's partitions wait this long; the embedded broker holds a join for half of it
 HEARTBEAT_MS = 1_500  # three chances within a session
@@ -137,7 +138,7 @@ def plain_producer(settings: KafkaSettings) -> AIOKafkaProducer:
     """For single records and for brokers without transactions: acknowledged by all replicas."""
     producer = AIOKafkaProducer(**connection_options(settings), acks="all", max_batch_size=BATCH_BYTES, max_request_size=1_048_576)
     _renew_connections(producer.client)
-    return producer
+    return send_in_parts(producer)
 
 
 async def has_transactions(settings: KafkaSettings) -> bool:
@@ -169,4 +170,4 @@ def transactional_producer(settings: KafkaSettings, transactional_id: str) -> AI
         max_request_size=1_048_576,
     )
     _renew_connections(producer.client)
-    return producer
+    return send_in_parts(producer)

@@ -25,8 +25,8 @@ log = logging.getLogger("streamgauge.runner")
 class EncodedBatch(BatchBuilder):  # type: ignore[misc]
     """A closed batch of records that are encoded already."""
 
-    def __init__(self, records: bytes, count: int, time_ms: int, transactional: bool) -> None:
-        self._records, self._count, self._time_ms, self._transactional = records, count, time_ms, transactional
+    def __init__(self, batch: memoryview, count: int, time_ms: int, transactional: bool) -> None:
+        self._batch, self._count, self._time_ms, self._transactional = batch, count, time_ms, transactional
         self._producer = (-1, -1, 0)
 
     def record_count(self) -> int:
@@ -35,7 +35,7 @@ class EncodedBatch(BatchBuilder):  # type: ignore[misc]
 
     def size(self) -> int:
         """Bytes of the batch."""
-        return HEADER_BYTES + len(self._records)
+        return len(self._batch)
 
     def close(self) -> None:
         """It is closed from the beginning: the producer adds nothing to it, and does not wait for more."""
@@ -47,8 +47,8 @@ class EncodedBatch(BatchBuilder):  # type: ignore[misc]
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
-        return record_batch(self._records, self._count, self._time_ms, self._transactional, self._producer)
+    def _build(self) -> memoryview:
+        return record_batch(self._batch, self._count, self._time_ms, self._transactional, self._producer)
 
 
 def encoded_batches(records: RecordColumns, limit: int, transactional: bool) -> Iterator[EncodedBatch]:

@@ -9,8 +9,7 @@ aiokafka is still made that way.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from types import FunctionType
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from stream_processors.decoding.batches import Fetched, plain_batch, plain_fetch
 from stream_processors.decoding.record_batches import RecordBatch, opened
 from stream_processors.decoding.unpacking import MAX_UNPACKED_BYTES
 from stream_processors.runner.batch_consumer import MAX_RECORDS, PlainConsumer
+from stream_processors.runner.bound_anew import bound_anew
 
 _LENGTH = struct.Struct(">i")
 _LENGTH_AT, _BEGIN, _MAGIC_AT = 8, 12, 16  # bytes of a batch: where its length stands, what that counts from, its format
@@ -124,30 +124,16 @@ def records_of_fetch(place: TopicPartition, records: RawRecords, *rest: Any) -> 
     return (OldRecords if old else BatchRecords)(place, records, *rest)
 
 
-def _bound_anew(function: Any, **names: Any) -> Callable[..., Any]:
-    """The function's code with some names of its module bound to something else, in a namespace of its own.
-
-    Raises:
-        ValueError: the function does not use a name.
-    """
-    for name in names:
-        if name not in function.__code__.co_names:
-            raise ValueError(f"{function.__qualname__} does not use {name}")
-    bound = FunctionType(function.__code__, function.__globals__ | names, function.__name__, function.__defaults__, function.__closure__)
-    bound.__kwdefaults__ = function.__kwdefaults__
-    return bound
-
-
 class BatchFetcher(Fetcher):  # type: ignore[misc]
     """aiokafka's fetcher over raw record batches."""
 
-    _proc_fetch_request = _bound_anew(Fetcher._proc_fetch_request, MemoryRecords=RawRecords, PartitionRecords=records_of_fetch)
+    _proc_fetch_request = bound_anew(Fetcher._proc_fetch_request, MemoryRecords=RawRecords, PartitionRecords=records_of_fetch)
 
 
 class BatchConsumer(PlainConsumer):
     """A consumer whose fetches stay bytes. `getbatches` is the way to read it; `getmany` and `getone` give its portions."""
 
-    start = _bound_anew(AIOKafkaConsumer.start, Fetcher=BatchFetcher)
+    start = bound_anew(AIOKafkaConsumer.start, Fetcher=BatchFetcher)
 
     async def _next_batches(self, places: Sequence[TopicPartition], timeout_ms: int) -> list[tuple[TopicPartition, Fetched]]:
         found = await self.getmany(*places, timeout_ms=timeout_ms, max_records=1)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-import numba
 import numpy as np
 from crc32c import crc32c
+from numpy.typing import NDArray
 
-from contracts.columns import U8, read_only
+from contracts.columns import I64, U8, read_only
+from contracts.kernel import kernel
 from stream_processors.decoding.byte_copy import copy_bytes
 from stream_processors.record_columns import RecordColumns
 
@@ -26,7 +27,7 @@ _TRANSACTIONAL = 1 << 4
 _RECORD_BYTES = 31  # of a record at most besides key, value and header: six varints of five bytes, and its attributes
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(inlined=True)
 def size_of_varint(value: int) -> int:
     """Bytes of an integer ≥ 0 as a zigzag varint."""
     rest, size = value << 1, 1
@@ -36,7 +37,7 @@ def size_of_varint(value: int) -> int:
     return size
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(inlined=True)
 def put_varint(out: U8, at: int, value: int) -> int:
     """Writes an integer ≥ 0 as a zigzag varint; returns the position after it."""
     rest = value << 1
@@ -48,13 +49,26 @@ def put_varint(out: U8, at: int, value: int) -> int:
     return at + 1
 
 
-@numba.njit(cache=True, nogil=True)
-def write_records(keys, key_start, key_end, values, value_end, name, headers, has_header, first, limit, out):  # type: ignore[no-untyped-def]
+@kernel()
+def write_records(
+    keys: U8,
+    key_start: I64,
+    key_end: I64,
+    values: U8,
+    value_end: I64,
+    name: U8,
+    headers: U8,
+    width: int,
+    has_header: NDArray[np.bool_],
+    first: int,
+    limit: int,
+    out: U8,
+) -> tuple[int, int]:
     """Writes records from row `first` on, until the next would reach beyond `limit` bytes; at least one.
 
-    `headers` is (m, w). Returns (row after the last one written, bytes written); `out` is long enough.
+    `headers` holds `width` bytes a row. Returns (row after the last one written, bytes written); `out` is long enough.
     """
-    at, row, width = 0, first, headers.shape[1]
+    at, row = 0, first
     while row < len(key_end):
         value_start = value_end[row - 1] if row else 0
         key_size, value_size = key_end[row] - key_start[row], value_end[row] - value_start
@@ -71,22 +85,23 @@ def write_records(keys, key_start, key_end, values, value_end, name, headers, ha
         if has_header[row]:
             at = put_varint(out, at, 1)
             at = copy_bytes(name, 0, len(name), out, put_varint(out, at, len(name)))
-            at = copy_bytes(headers[row], 0, width, out, put_varint(out, at, width))
+            at = copy_bytes(headers, row * width, (row + 1) * width, out, put_varint(out, at, width))
         else:
             at = put_varint(out, at, 0)
         row += 1
     return row, at
 
 
-def encoded_records(records: RecordColumns, limit: int) -> Iterator[tuple[int, bytes]]:
-    """(records, their bytes) in portions of `limit` bytes at most, but for one record that is larger by itself."""
+def encoded_records(records: RecordColumns, limit: int) -> Iterator[tuple[int, memoryview]]:
+    """(records, their bytes behind room for a header) in portions of `limit` bytes at most, but for one record that is larger by itself."""
     name = np.frombuffer(records.header.encode(), np.uint8)
-    width = records.header_values.shape[1] + len(name)
-    sizes = records.key_end - records.key_start + np.diff(records.value_end, prepend=0) + width + _RECORD_BYTES
-    out = np.empty(min(int(sizes.sum()), limit + int(sizes.max(initial=0))), np.uint8)
-    keys, values, headers = read_only(records.keys), read_only(records.values), read_only(records.header_values)
+    width = records.header_values.shape[1]
+    sizes = records.key_end - records.key_start + np.diff(records.value_end, prepend=0) + width + len(name) + _RECORD_BYTES
+    room = HEADER_BYTES + min(int(sizes.sum()), limit + int(sizes.max(initial=0)))
+    keys, values, headers = read_only(records.keys), read_only(records.values), read_only(records.header_values.reshape(-1))
     first = 0
     while first < len(records):
+        out = np.empty(room, np.uint8)
         after, used = write_records(
             keys,
             records.key_start,
@@ -95,17 +110,20 @@ def encoded_records(records: RecordColumns, limit: int) -> Iterator[tuple[int, b
             records.value_end,
             name,
             headers,
+            width,
             records.has_header,
             first,
             limit,
-            out,
+            out[HEADER_BYTES:],
         )
-        yield int(after) - first, out[:used].tobytes()
+        yield int(after) - first, out.data[: HEADER_BYTES + used]
         first = int(after)
 
 
-def record_batch(records: bytes, count: int, time_ms: int, transactional: bool, producer: tuple[int, int, int] = (-1, -1, 0)) -> bytes:
-    """A whole batch of `count` encoded records; `producer`: id, epoch and base sequence."""
-    checked = _CHECKED.pack(_TRANSACTIONAL if transactional else 0, count - 1, time_ms, time_ms, *producer, count)
-    crc = crc32c(records, crc32c(checked))
-    return _FRONT.pack(0, HEADER_BYTES - _LENGTH_FROM + len(records), _NO_LEADER_EPOCH, _MAGIC, crc) + checked + records
+def record_batch(
+    batch: memoryview, count: int, time_ms: int, transactional: bool, producer: tuple[int, int, int] = (-1, -1, 0)
+) -> memoryview:
+    """A whole batch of `count` encoded records, whose header is put before them; `producer`: id, epoch and base sequence."""
+    _CHECKED.pack_into(batch, _FRONT.size, _TRANSACTIONAL if transactional else 0, count - 1, time_ms, time_ms, *producer, count)
+    _FRONT.pack_into(batch, 0, 0, len(batch) - _LENGTH_FROM, _NO_LEADER_EPOCH, _MAGIC, crc32c(batch[_FRONT.size :]))
+    return batch

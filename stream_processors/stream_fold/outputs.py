@@ -69,9 +69,9 @@ class OutputWriter:
         served = np.sort(rows.served[: rows.counts[0]])
         partial = (rows.flags[served] >> 8).astype(np.uint8)
         vectors = self.pack(columns.offset[served], rows.as_of[served], columns.kafka_time[served], partial, rows.vector[served])
-        names = _Slices(columns.entity, columns.entity_end)
-        created = [(names[row], int(columns.event_time[row])) for row in rows.created[: rows.counts[1]].tolist()]
-        return Outputs(records, [names[row] for row in served.tolist()], vectors, created)
+        new = rows.created[: rows.counts[1]]
+        created = list(zip(_names(columns, new), columns.event_time[new].tolist(), strict=True))
+        return Outputs(records, _names(columns, served), vectors, created)
 
     def hand_out_evidence(self) -> list[OutRecord]:
         """The evidence taken since the last call; for a caller that needs no records of rows, such as a backtest."""
@@ -92,17 +92,18 @@ class OutputWriter:
             ends_of_texts = self._predictions.texts(predicted, columns.entity_hash[folded])
             texts = [value[:-1] + text for value, text in zip(_pieces(values, value_end), ends_of_texts, strict=True)]
             values, value_end = np.frombuffer(b"".join(texts), np.uint8), np.cumsum([len(text) for text in texts])
+        which = slice(None) if len(folded) == columns.n else folded  # all, nearly always: then nothing is copied
         return RecordColumns(
             self._partition,
-            columns.offset[folded],
+            columns.offset[which],
             columns.entity,
-            np.concatenate(([0], columns.entity_end[:-1]))[folded],
-            columns.entity_end[folded],
+            np.concatenate(([0], columns.entity_end[:-1]))[which],
+            columns.entity_end[which],
             values,
             value_end,
             VECTOR_HEADER,
-            rows.vector[folded].astype("<f8", copy=False).view(np.uint8).reshape(len(folded), -1),
-            rows.log_vector[folded] != 0,
+            rows.vector[which].astype("<f8", copy=False).view(np.uint8).reshape(len(folded), -1),
+            rows.log_vector[which] != 0,
         )
 
     def _dead_letter(self, columns: Columns, originals: _Originals | None, rows: RowOutputs, row: int) -> OutRecord:
@@ -209,6 +210,13 @@ def _pieces(buffer: NDArray[np.uint8], ends: NDArray[np.int64]) -> list[bytes]:
     """A buffer cut at `ends`: one list comprehension, as a call a piece would cost more than all else."""
     data, stops = buffer.tobytes(), ends.tolist()
     return [data[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def _names(columns: Columns, rows: I64) -> list[bytes]:
+    """Entities of some rows."""
+    data, ends = columns.entity.tobytes(), columns.entity_end
+    starts = np.where(rows > 0, ends[rows - 1], 0)
+    return [data[start:end] for start, end in zip(starts.tolist(), ends[rows].tolist(), strict=True)]
 
 
 class _Slices:

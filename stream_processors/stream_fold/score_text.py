@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from contracts.definition import Feed
 from contracts.outcomes import MAX_ENTITY_BYTES
+from stream_processors.decoding.byte_copy import copy_bytes
 from stream_processors.stream_fold.fold_kernel import ACCURACY, FOLDED, OUT_OF_ORDER
 
 DIGITS = 1_000_000  # scores and p-values are written with six decimals: finer is noise, and costs bytes in every record
@@ -132,7 +133,7 @@ def write_scores(prefix, model, columns, rows, out, ends):  # type: ignore[no-un
     for row in range(len(columns.offset)):
         if rows.outcome[row] == FOLDED:
             at = put_bytes(out, at, _ID)
-            at = put_bytes(out, at, prefix)
+            at = copy_bytes(prefix, 0, len(prefix), out, at)
             at = put_integer(out, at, columns.offset[row])
             at = put_bytes(out, at, _SCORE_ID)
             start = columns.entity_end[row - 1] if row else 0
@@ -144,7 +145,7 @@ def write_scores(prefix, model, columns, rows, out, ends):  # type: ignore[no-un
             at = put_bytes(out, at, _P_VALUE)
             at = put_decimal(out, at, rows.p_value[row])
             at = put_bytes(out, at, _MODEL)
-            at = put_bytes(out, at, model)
+            at = copy_bytes(model, 0, len(model), out, at)
             out[at] = 34
             at = put_flags(out, at + 1, rows.flags[row])
             if rows.flags[row] & OUT_OF_ORDER:

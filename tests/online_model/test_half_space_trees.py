@@ -86,6 +86,16 @@ def test_bytes_of_other_trees_are_refused() -> None:
             other.from_bytes(data)
 
 
+def test_restored_amid_a_window() -> None:
+    """Trees out of their bytes go on with the same scores and bytes, wherever in a window they were put down."""
+    trees = make_trees(["a", "b", "c"], 1, 7, 4, 10)
+    for x in vectors(45, 3, 4):
+        restored = trees_from_bytes(trees_to_bytes(trees))
+        assert np.array_equal(restored.taken, trees.taken)
+        assert score_and_learn_trees(restored, x) == score_and_learn_trees(trees, x)
+        assert trees_to_bytes(restored) == trees_to_bytes(trees)
+
+
 def test_hostile_bytes() -> None:
     """Cut, grown or altered bytes give a StateError, or trees whose walks stay within bounds; never anything else."""
     trees = make_trees(["a", "b", "c"], 1, 4, 4, 10)
@@ -109,11 +119,14 @@ def test_hostile_bytes() -> None:
 
 
 def test_content_out_of_bounds_is_refused() -> None:
-    """A feature beyond the vector, a split outside the cube, a mass above its window: each is a StateError."""
+    """A feature beyond the vector, a split outside the cube, a mass above its window or unlike those below it: each is a StateError."""
     trees = make_trees(["a", "b", "c"], 1, 4, 4, 10)
     for x in vectors(15, 3, 2):
         learn_trees(trees, x)
+    unlike = trees.mass.copy()
+    unlike[1, 0] -= np.uint32(1 << 16)
     spoilt = [
+        trees._replace(mass=unlike),
         trees._replace(feature=trees.feature + np.uint16(3)),
         trees._replace(n_features=0),
         trees._replace(split=trees.split * np.nan),

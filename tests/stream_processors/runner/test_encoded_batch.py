@@ -19,7 +19,7 @@ from stream_processors.runner import encoded_batch
 from stream_processors.runner.clients import free_consumer, has_transactions, plain_producer, transactional_producer
 from stream_processors.runner.encoded_batch import encoded_batches, encodes
 from stream_processors.runner.publisher import Publisher
-from stream_processors.runner.record_batch_writer import write_records
+from stream_processors.runner.record_batch_writer import HEADER_BYTES, write_records
 from stream_processors.topics import ensure_topics
 from tests.training.examples import regression
 
@@ -53,7 +53,7 @@ def test_who_made_the_columns_compiles_nothing_anew() -> None:
     """Buffers that can be written to and those that cannot go through one compiled function: a worker stood still for half a second."""
     fixed = columns(1, 20)
     own = dataclasses.replace(fixed, keys=fixed.keys.copy(), values=fixed.values.copy(), header_values=fixed.header_values.copy())
-    batches = [[batch._records for batch in encoded_batches(records, 60_000, False)] for records in (fixed, own)]
+    batches = [[batch._batch[HEADER_BYTES:] for batch in encoded_batches(records, 60_000, False)] for records in (fixed, own)]
     assert batches[0] == batches[1] and len(write_records.signatures) == 1
 
 
