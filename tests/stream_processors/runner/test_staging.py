@@ -14,6 +14,7 @@ from feature_store.partition_reader import PartitionReader
 from stream_processors.runner.partition_runner import PartitionRunner
 from tests.stream_processors.runner.places import Shell, fresh_feed, send, shell
 from tests.stream_processors.runner.test_take import LOG, MANY, assert_another_makes_it_whole
+from tests.stream_processors.stream_fold.streams import fold_in_cuts
 
 pytestmark = pytest.mark.integration
 
@@ -30,6 +31,21 @@ def hold(runner: PartitionRunner, what: str) -> asyncio.Event:
 
     setattr(owner, what, held)
     return may_go_on
+
+
+def killed_at(runner: PartitionRunner, step: str) -> asyncio.Event:
+    """Lets the checkpoint go no further than to its next `step`; set when it is there. Calls of the fold beside it go on."""
+    call: Callable[..., Awaitable[object]] = getattr(runner._store, step)
+    reached = asyncio.Event()
+
+    async def stopping(*arguments: object) -> object:
+        if asyncio.current_task() is not runner._staging:
+            return await call(*arguments)
+        reached.set()
+        return await asyncio.Event().wait()
+
+    setattr(runner._store, step, stopping)
+    return reached
 
 
 async def stored_offset(worker: Shell) -> int | None:
@@ -135,5 +151,31 @@ def test_who_is_given_up_amid_a_transaction_leaves_nothing_twice(kafka_stack: Se
             with pytest.raises(KafkaError, match="given up"):
                 await folding
             await assert_another_makes_it_whole(worker)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("step", "flipped"), [("_stage", False), ("_flip_to", False), ("_direct", True)])
+def test_an_owner_that_dies_amid_a_checkpoint_leaves_the_one_before_or_the_new_one(servers: Servers, step: str, flipped: bool) -> None:
+    """Killed while chunks are staged, before the manifest flips and after it: what a successor makes of either is the same bytes."""
+    feed = fresh_feed("killed")
+    send(servers, feed, LOG)
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as worker:
+            runner = await worker.take(owner="one")
+            await worker.fold(runner, 400)
+            await runner.checkpoint()
+            await worker.fold(runner, 600)
+            reached = killed_at(runner, step)
+            runner.begin_checkpoint()
+            await worker.fold(runner, 800)  # published and served, and in no checkpoint
+            await reached.wait()
+            await runner.abandon()
+            successor = await assert_another_makes_it_whole(worker, 600 if flipped else 400)
+            source = await worker.on_topic("events")
+            whole = fold_in_cuts(feed, LOG._replace(times=[record.timestamp * 1000 for record in source]), [])
+            assert successor.fold.all_chunks() == whole.chunks
+            assert [record.value for record in await worker.on_topic("scores")] == [item.value for item in whole.records["scores"]]
 
     asyncio.run(scenario())

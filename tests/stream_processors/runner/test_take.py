@@ -44,13 +44,14 @@ async def assert_whole(worker: Shell, runner: PartitionRunner, count: int = COUN
     assert dict(zip(vectors, found, strict=True)) == vectors
 
 
-async def assert_another_makes_it_whole(worker: Shell, begins: int | None = None, count: int = COUNT) -> None:
-    """A successor, which begins at that offset, folds to the end; then all holds that `assert_whole` says."""
+async def assert_another_makes_it_whole(worker: Shell, begins: int | None = None, count: int = COUNT) -> PartitionRunner:
+    """A successor, which begins at that offset, folds to the end; then all holds that `assert_whole` says. Gives the successor."""
     successor = await worker.take(owner="two")
     assert begins is None or successor.progress.next_offset == begins
     await worker.fold(successor)
     await successor.release()
     await assert_whole(worker, successor, count)
+    return successor
 
 
 def test_a_first_start_is_generation_1(servers: Servers) -> None:
