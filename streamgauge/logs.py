@@ -30,6 +30,19 @@ class ClientsOnce(logging.Filter):
         return True
 
 
+def unasked_in_a_line(record: logging.LogRecord) -> bool:
+    """Tells in a line, without its trace, an error of Kafka that came when nobody waited for it any more.
+
+    aiokafka ends all that a fenced producer still had in hand by futures of its own; whoever publishes is told once, and acts on it.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    unasked = record.name == "asyncio" and record.getMessage().startswith("Future exception was never retrieved")
+    if unasked and type(error).__module__ == "aiokafka.errors":
+        record.msg, record.args, record.exc_info = "an error of Kafka for which nobody waits any more: %r", (error,), None
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return record.levelno >= logging.getLogger().level
+
+
 def set_up_logs(level: str, as_json: bool) -> None:
     """Sends everything, libraries included, to stderr through one renderer."""
     shared: list[structlog.typing.Processor] = [
@@ -49,6 +62,7 @@ def set_up_logs(level: str, as_json: bool) -> None:
     )
     root = logging.getLogger()
     handler.addFilter(ClientsOnce())
+    handler.addFilter(unasked_in_a_line)
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "kafka", "faust", "mode", "aiohttp"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -171,22 +170,4 @@ def transactional_producer(settings: KafkaSettings, transactional_id: str) -> AI
         max_request_size=1_048_576,
     )
     _renew_connections(producer.client)
-    _take_note_of_errors(producer._txn_manager)
     return send_in_parts(producer)
-
-
-def _take_note_of_errors(transactions: Any) -> None:
-    """Keeps asyncio from printing the trace of a transaction's error that comes when nobody waits for its end any more.
-
-    aiokafka keeps the error in a future, from which whoever commits or aborts later still has it.
-    """
-
-    def noting(take_error: Callable[[Exception], None]) -> Callable[[Exception], None]:
-        def noted(error: Exception) -> None:
-            take_error(error)
-            transactions.wait_for_transaction_end().exception()
-
-        return noted
-
-    for name in ("error_transaction", "fatal_error"):
-        setattr(transactions, name, noting(getattr(transactions, name)))

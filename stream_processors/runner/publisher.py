@@ -134,11 +134,7 @@ class Publisher:
         await asyncio.gather(*(self._send_batches(*place, mine) for place, mine in places.items()))
 
     async def _send_batches(self, topic: str, partition: int, batches: Iterable[BatchBuilder]) -> None:
-        waiting = []
-        for batch in batches:
-            future = await self._producer.send_batch(batch, topic, partition=partition)
-            future.add_done_callback(_taken_note_of)
-            waiting.append((future, batch.record_count()))
+        waiting = [(await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()) for batch in batches]
         for future, count in waiting:
             self.ends[topic, partition] = (await future).offset + count
 
@@ -183,10 +179,5 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
     """Ends a task for which nobody waits any more; an error of it was told, or is not asked for."""
     task.cancel()
     await asyncio.wait({task})
-    _taken_note_of(task)
-
-
-def _taken_note_of(future: asyncio.Future[Any]) -> None:
-    """Where an earlier batch fails nobody asks for the error of this one, and asyncio would print it."""
-    if not future.cancelled():
-        future.exception()
+    if not task.cancelled():
+        task.exception()
