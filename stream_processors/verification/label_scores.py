@@ -12,6 +12,7 @@ from contracts.columns import I64
 from stream_processors.archive.score_decoding import ScoreRecord
 from stream_processors.joiner.joiner import LEAST_WAIT, WAIT
 from stream_processors.joiner.labels import Truth
+from stream_processors.joiner.score_heads import ScoreHead
 from stream_processors.joiner.score_index import CAPACITY
 from stream_processors.joiner.told import EventName
 
@@ -32,7 +33,7 @@ class _Heard(NamedTuple):
 
 
 class LabelScores:
-    """Takes all scores of a feed, partition by partition, and keeps what the truths of some labels name.
+    """Hears of all scores of a feed, partition by partition, and keeps those that the truths of some labels name.
 
     Args:
         truths: of the labels.
@@ -61,24 +62,28 @@ class LabelScores:
         self._clocks: dict[int, int] = {}
         self._ends: dict[int, int] = {}
 
-    def take(self, record: ScoreRecord, kafka_time: int) -> None:
-        """Takes the next score of a partition."""
-        entity, time = record.score.entity, record.score.event_time
-        self._clocks[record.partition] = max(self._clocks.get(record.partition, -1), time)
-        self._ends[record.partition] = record.position
-        event = Event(EventName(record.partition, record.offset), time)
+    def hear(self, head: ScoreHead, kafka_time: int) -> bool:
+        """Takes note of the next score of a partition; whether the whole record is to be kept."""
+        entity, time = head.entity, head.event_time
+        self._clocks[head.partition] = max(self._clocks.get(head.partition, -1), time)
+        self._ends[head.partition] = head.position
         if entity in self._spans:
-            heard = self._heard.setdefault(entity, {}).setdefault(record.partition, _Heard([], [], []))
-            for column, value in zip(heard, (record.position, time, kafka_time), strict=True):
+            heard = self._heard.setdefault(entity, {}).setdefault(head.partition, _Heard([], [], []))
+            for column, value in zip(heard, (head.position, time, kafka_time), strict=True):
                 column.append(value)
-        if event in self.records or not self._is_wanted(event, entity):
+        return self._is_wanted(Event(EventName(head.partition, head.offset), time), entity)
+
+    def keep(self, record: ScoreRecord) -> None:
+        """Keeps a record that was heard of, unless it is of a reading that was scored before."""
+        event = Event(EventName(record.partition, record.offset), record.score.event_time)
+        if event in self.records:
             return
         self.records[event] = record
         self._by_name.setdefault(event.name, []).append(event)
-        self._by_entity.setdefault(entity, []).append(event)
+        self._by_entity.setdefault(record.score.entity, []).append(event)
 
     def finish(self) -> None:
-        """All scores have been taken."""
+        """All scores have been heard of."""
         for events in self._by_entity.values():
             events.sort(key=lambda event: (event.event_time, event.name))
 

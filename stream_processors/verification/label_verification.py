@@ -16,9 +16,11 @@ from feature_store.checkpoint import Checkpoint
 from feature_store.feature_columns import feature_names
 from stream_processors.archive.score_decoding import decode_scores, vector_of
 from stream_processors.archive.whole_log import FeedArchive, WholeLog
+from stream_processors.decoding.batches import plain_batch
 from stream_processors.joiner.joiner import LabelRecord, Refused, Remarked
 from stream_processors.joiner.joiner_fold import JoinerFold, label_records
 from stream_processors.joiner.labels import read_label, score_name
+from stream_processors.joiner.score_heads import score_heads
 from stream_processors.joiner.told import EventName
 from stream_processors.joiner.waiting import waiting_label
 from stream_processors.log_ends import end_offset
@@ -181,17 +183,23 @@ class LabelVerification:
 
     async def _read_scores(self, consumer: AIOKafkaConsumer, scores: LabelScores) -> None:
         topic = topic_name(self._feed, "scores")
-        width = 8 * len(feature_names(self._feed))
         for partition in range(self._archive.topics[topic].partitions):
             at = TopicPartition(topic, partition)
             first = int((await consumer.beginning_offsets([at]))[at])
             self._whole &= first == 0
             end = await end_offset(consumer, at)
             async for records in read_portions(consumer, topic, partition, first, end):
-                times = {r.offset: r.timestamp * 1000 for r in records}
-                vectors = [vector_of(r.headers) for r in records]
-                for score in decode_scores(self._feed, [r.value for r in records], vectors, [r.offset for r in records]):
-                    ours = self._definitions.get((score.partition, score.generation)) == self._generation.definition
-                    if ours and score.vector is not None and len(score.vector) == width:
-                        scores.take(score, times[score.position])
+                self._take_scores(records, scores)
         scores.finish()
+
+    def _take_scores(self, records: list[Any], scores: LabelScores) -> None:
+        """Decodes as a whole only what is kept: most scores have no label."""
+        width = 8 * len(feature_names(self._feed))
+        standing = {record.offset: record for record in records}
+        for head in score_heads(self._feed, plain_batch(records)):
+            record = standing[head.position]
+            vector = vector_of(record.headers)
+            ours = self._definitions.get((head.partition, head.generation)) == self._generation.definition
+            if ours and vector is not None and len(vector) == width and scores.hear(head, record.timestamp * 1000):
+                for score in decode_scores(self._feed, [record.value], [vector], [record.offset]):
+                    scores.keep(score)

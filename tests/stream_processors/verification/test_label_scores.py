@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contracts.durations import DAY
+from stream_processors.archive.score_decoding import ScoreRecord
 from stream_processors.joiner.labels import ScoreName, Truth
+from stream_processors.joiner.score_heads import head_of
 from stream_processors.joiner.told import EventName
 from stream_processors.verification.label_scores import LabelScores
 from tests.stream_processors.joiner.joining import FEED, MINUTE, SECOND, START, score
@@ -16,9 +18,14 @@ def heard(truths: list[Truth], *readings: tuple[str, int, int, int], late_by: in
     scores = LabelScores(truths, [], FEED.lateness_us)
     for entity, at, offset, partition in readings:
         time = START + at * SECOND
-        scores.take(score(entity, time, offset, partition), time + SECOND + late_by)
+        take(scores, score(entity, time, offset, partition), time + SECOND + late_by)
     scores.finish()
     return scores
+
+
+def take(scores: LabelScores, record: ScoreRecord, kafka_time: int) -> None:
+    if scores.hear(head_of(record), kafka_time):
+        scores.keep(record)
 
 
 def offsets(scores: LabelScores, truth: Truth) -> list[int]:
@@ -33,7 +40,7 @@ def test_a_truth_names_its_readings_in_the_order_of_time() -> None:
     assert [offsets(scores, truth) for truth in truths] == [[1, 0], [5], [4]]
     assert len(scores.records) == 4, "the rest is passed over"
     again = score("pump", START + 30 * SECOND, 0, generation=2, position=99)
-    scores.take(again, 0)
+    take(scores, again, 0)
     assert scores.records[scores.named(INTERVAL)[1]].generation == 1
 
 
