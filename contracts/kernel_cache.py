@@ -24,13 +24,12 @@ def use_kernel_cache() -> None:
     if chosen and _MARK in chosen:
         return  # inherited from a parent process of the same sources
     parent = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamgauge"
-    os.environ[VARIABLE] = str(parent / f"{_MARK}{_sources_hash()}")
+    os.environ[VARIABLE] = str(parent / f"{_MARK}{_sources_hash(Path(__file__).resolve().parent.parent)}")
 
 
-def _sources_hash() -> str:
-    root = Path(__file__).resolve().parent.parent
+def _sources_hash(root: Path) -> str:
     sources = {path: path.read_bytes() for package in PACKAGES for path in (root / package).rglob("*.py")}
-    waiting = [path for path, source in sources.items() if b"njit" in source]
+    waiting = [path for path, source in sources.items() if b"njit" in source or b"@kernel" in source]
     counted: set[Path] = set()
     while waiting:
         path = waiting.pop()

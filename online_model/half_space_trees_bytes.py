@@ -20,7 +20,7 @@ _VERSION = 1
 
 
 def trees_to_bytes(trees: Trees) -> bytes:
-    """The same trees give the same bytes: 9 kB a tree of height 8."""
+    """The same trees give the same bytes: 4.6 kB a tree of height 8."""
     sizes = (trees.n_trees, trees.height, trees.window_size, trees.n_features)
     header = _HEADER.pack(_MAGIC, _VERSION, *sizes, int(trees.turn[SEEN]), int(trees.turn[FIRST_WINDOW]))
     split, mass, feature = trees.split.astype("<f8"), _whole_masses(trees).astype("<u4"), trees.feature.astype("<u2")

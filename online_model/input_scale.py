@@ -71,7 +71,11 @@ def _scaled(value, mean, std):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _learn(F, W, slot, plan, j, value, n, mean, variance, std):  # type: ignore[no-untyped-def]
-    """Takes a value of feature j, present n times before, into its location and scale."""
+    """Takes a value of feature j, present n times before, into its location and scale.
+
+    From MIN_READINGS on, a value moves them by no more than one at REACH deviations would: a spike of 1e17 is forgotten
+    with the rest, while a scale that is truly too small still grows threefold in a hundred readings.
+    """
     distance = min(max(value, -HUGE), HUGE) - mean
     if n >= MIN_READINGS:
         reach = REACH * std
@@ -91,8 +95,8 @@ def scale_inputs(F, W, slot, plan, vector, out, learning=False):  # type: ignore
     """Writes the vector (features,) into `out`, each in [0, 1], and returns how many features have a scale yet.
 
     0.5 is the entity's own mean; also what is missing (NaN), and what has fewer than MIN_READINGS values. A feature that
-    was constant gives 0.5 for that constant and 0 or 1 for any other value. With `learning`, what `learn_scale` does follows:
-    both need the same roots, which take longer than the rest.
+    was constant gives 0.5 for that constant and 0 or 1 for any other value. With `learning` it is then taken into location and
+    scale: both need the same roots, which take longer than the rest.
     """
     scaled = 0
     for j in range(plan.features):
@@ -106,16 +110,3 @@ def scale_inputs(F, W, slot, plan, vector, out, learning=False):  # type: ignore
         if learning and value == value:
             _learn(F, W, slot, plan, j, value, n, mean, variance, std)
     return scaled
-
-
-@numba.njit(cache=True, nogil=True)
-def learn_scale(F, W, slot, plan, vector):  # type: ignore[no-untyped-def]
-    """Takes the vector (features,) into location and scale; NaN is passed over.
-
-    From MIN_READINGS on, a value moves them by no more than one at REACH deviations would: a spike of 1e17 is forgotten
-    with the rest, while a scale that is truly too small still grows threefold in a hundred readings.
-    """
-    for j in range(plan.features):
-        if vector[j] == vector[j]:
-            mean, variance = F[slot, plan.base + j], F[slot, plan.base + plan.features + j]
-            _learn(F, W, slot, plan, j, vector[j], readings_of(W, slot, plan, j), mean, variance, np.sqrt(variance))

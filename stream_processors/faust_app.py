@@ -34,7 +34,6 @@ from contracts.settings import KafkaSettings, Servers
 from contracts.topics import topic_name
 from feature_store.history_files import configured_history
 from stream_processors.runner.fold_service import FoldService
-from stream_processors.runner.membership import Membership
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.topics import ensure_topics
 
@@ -98,7 +97,6 @@ def make_app(
     data: Path | None = None,
     history: str | None = None,
     pages: socket.socket | None = None,
-    membership: Membership | None = None,
 ) -> PlantApp:
     """The app with its fold service, alert agents and pages.
 
@@ -106,13 +104,12 @@ def make_app(
         plant: names the consumer group.
         history: where full copies of checkpoints go.
         pages: a listening socket that the pages are served on; `web_bind` and `web_port` say where that is.
-        membership: of the group, where it was begun already; its topics are made.
     """
-    for feed in feeds if membership is None else ():
+    for feed in feeds:
         ensure_topics(feed, servers.kafka)  # before the alert agents ask for theirs: a broker may create what is asked for, in its own way
     metrics = WorkerMetrics()
     app = bare_app(plant, servers, web_port, web_bind, data, metrics, pages)
-    app.make_folds = partial(FoldService, feeds, servers, plant, metrics, history, membership)
+    app.make_folds = partial(FoldService, feeds, servers, plant, metrics, history)
     for feed in feeds:
         _watch_alerts(app, feed, metrics)
     return app
@@ -214,10 +211,10 @@ def _credentials(settings: KafkaSettings) -> Any:
     return faust.SSLCredentials(context=context) if context else None
 
 
-def run_worker(app: PlantApp, loop: asyncio.AbstractEventLoop) -> None:
+def run_worker(app: PlantApp) -> None:
     """Runs the app in this process until a signal; every service is stopped in order, then the process ends."""
     app.ends_process = True
-    worker = faust.Worker(app, loop=loop, override_logging=False, quiet=True, loglevel=None, redirect_stdouts=False, daemon=True)
+    worker = faust.Worker(app, override_logging=False, quiet=True, loglevel=None, redirect_stdouts=False, daemon=True)
     worker.spinner = None  # it writes control characters among the lines of the log
     worker.execute_from_commandline()
 

@@ -36,10 +36,11 @@ def unasked_in_a_line(record: logging.LogRecord) -> bool:
     aiokafka ends all that a fenced producer still had in hand by futures of its own; whoever publishes is told once, and acts on it.
     """
     error = record.exc_info[1] if record.exc_info else None
-    unasked = record.name == "asyncio" and record.getMessage().startswith("Future exception was never retrieved")
-    if unasked and type(error).__module__ == "aiokafka.errors":
-        record.msg, record.args, record.exc_info = "an error of Kafka for which nobody waits any more: %r", (error,), None
-        record.levelno, record.levelname = logging.INFO, "INFO"
+    left = record.name == "asyncio" and record.getMessage().startswith("Future exception was never retrieved")
+    if not left or type(error).__module__ != "aiokafka.errors":
+        return True
+    record.msg, record.args, record.exc_info = "an error of Kafka for which nobody waits any more: %r", (error,), None
+    record.levelno, record.levelname = logging.INFO, "INFO"
     return record.levelno >= logging.getLogger().level
 
 

@@ -8,7 +8,6 @@ from concurrent.futures import ProcessPoolExecutor
 
 from contracts.definition import Category, Feed, Number, Regression
 from stream_processors.end_with_parent import end_with_parent
-from streamgauge.compiled import note_compiled
 
 
 def compile_everything() -> None:
@@ -17,14 +16,12 @@ def compile_everything() -> None:
         beside = pool.submit(_warm_up_beside)
         _warm_up_fold()
         beside.result()
-    note_compiled()
 
 
 def warm_up() -> None:
     """Compiles what a worker, a backtest and a verification run."""
     _warm_up_fold()
     _warm_up_learning()
-    note_compiled()
 
 
 def _warm_up_beside() -> None:

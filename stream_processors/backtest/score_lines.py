@@ -9,6 +9,7 @@ import numpy as np
 
 from contracts.columns import F64, I64, U8
 from contracts.outcomes import Outcome
+from stream_processors.decoding.byte_copy import copy_bytes
 from stream_processors.stream_fold.score_text import DIGITS, put_digits, put_integer
 
 HEADER = "row,entity,event_time,outcome,score,p_value,alarm"
@@ -59,7 +60,7 @@ def _write_lines(first, names, outcomes, quoted, entity, event_time, has_time, o
         out[at] = 44
         at += 1
         if entity[row] >= 0:
-            at = _put_text(out, at, names[0], names[1], entity[row])
+            at = copy_bytes(names[0], names[1][entity[row]], names[1][entity[row] + 1], out, at)
         out[at] = 44
         at += 1
         if has_time[row]:
@@ -68,21 +69,13 @@ def _write_lines(first, names, outcomes, quoted, entity, event_time, has_time, o
                 _write_date(date, day)
             at = _put_time(out, at, date, event_time[row] - day * _DAY, quoted)
         out[at] = 44
-        at = _put_text(out, at + 1, outcomes[0], outcomes[1], outcome[row])
+        at = copy_bytes(outcomes[0], outcomes[1][outcome[row]], outcomes[1][outcome[row] + 1], out, at + 1)
         out[at] = 44
         at = _put_number(out, at + 1, score[row])
         out[at] = 44
         at = _put_number(out, at + 1, p_value[row])
         out[at], out[at + 1], out[at + 2] = 44, 48 + alarm[row], 10
         at += 3
-    return at
-
-
-@numba.njit(cache=True, nogil=True)
-def _put_text(out, at, pool, end, index):  # type: ignore[no-untyped-def]
-    for j in range(end[index], end[index + 1]):
-        out[at] = pool[j]
-        at += 1
     return at
 
 

@@ -17,6 +17,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 
 from contracts.columns import RawBatch, read_only
 from stream_processors.decoding.batches import Fetched, plain_batch
+from stream_processors.decoding.record_batch_kernel import HEAD_WORDS, LEAST_BYTES, REFUSED, walk_records
 from stream_processors.decoding.unpacking import unpack
 
 # base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and greatest time, producer id and epoch,
@@ -139,9 +140,6 @@ def _read(wanted: list[Wanted]) -> tuple[RawBatch, int]:
 
 def _walked(wanted: list[Wanted]) -> tuple[RawBatch, int] | None:
     """None where the compiled reader refuses."""
-    # here, so that a worker can join its group before numba is imported
-    from stream_processors.decoding.record_batch_kernel import HEAD_WORDS, LEAST_BYTES, REFUSED, walk_records
-
     heads: list[int] = []
     parts: list[bytes | memoryview] = []
     end = count = 0

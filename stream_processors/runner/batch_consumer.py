@@ -47,15 +47,6 @@ class PlainConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         return [(place, plain_fetched(plain_batch(records))) for place, records in fetched.items() if records]
 
 
-def unchecked_consumer_class() -> type[PlainConsumer]:
-    """What `batch_consumer_class` most likely gives, where there is no time yet to load the kernel that it asks."""
-    try:
-        from stream_processors.runner import fetch_seam
-    except Exception:
-        return batch_consumer_class()  # which says why
-    return fetch_seam.BatchConsumer
-
-
 @functools.cache
 def batch_consumer_class() -> type[PlainConsumer]:
     """The consumer of whole record batches where aiokafka is as it expects, else the plain one; says so in the log, once."""

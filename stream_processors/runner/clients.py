@@ -67,9 +67,9 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
     return out
 
 
-def group_consumer(settings: KafkaSettings, group: str, client: str, kind: type[PlainConsumer] | None = None) -> PlainConsumer:
+def group_consumer(settings: KafkaSettings, group: str, client: str) -> PlainConsumer:
     """The consumer that owns the folded partitions; offsets come from checkpoints, the group's serve lag tools only."""
-    consumer = (kind or batch_consumer_class())(
+    consumer = batch_consumer_class()(
         **connection_options(settings),
         group_id=group,
         client_id=client,
@@ -152,7 +152,7 @@ async def has_transactions(settings: KafkaSettings) -> bool:
         return False
     finally:
         quiet.removeFilter(_refusals_are_expected)
-        await producer.stop()
+        await stopped(producer)
     return True
 
 

@@ -10,6 +10,8 @@ import contextlib
 import functools
 import gc
 import logging
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
@@ -29,15 +31,16 @@ from feature_store.redis_connection import async_client
 from stream_processors.decoding.batches import Fetched
 from stream_processors.joiner.joiner_runner import JoinerRunner
 from stream_processors.log_ends import end_offsets
-from stream_processors.runner.clients import SESSION_MS, has_transactions, plain_producer, stopped
+from stream_processors.runner.clients import SESSION_MS, group_consumer, has_transactions, plain_producer, stopped
 from stream_processors.runner.feed_runners import FeedRunners
 from stream_processors.runner.idle import IdleWatch
-from stream_processors.runner.membership import Membership, folded_logs, join, owner_name
 from stream_processors.runner.metrics import WorkerMetrics
 from stream_processors.runner.partition_runner import PartitionRunner
 from stream_processors.runner.progress import LogChanged
+from stream_processors.runner.rebalance import Rebalance
 from stream_processors.runner.switch_log import Superseded
 from stream_processors.runner.untaken import Untaken
+from stream_processors.topics import ensure_topics
 
 POLL_MS = 200  # a longer wait delays a rebalance's answer; the fetch returns as soon as there is anything
 CHECKPOINT_SECONDS = 5.0  # of work folded again after a crash; shorter writes more
@@ -51,6 +54,8 @@ LAG_SECONDS = 5.0  # between two looks for how far the logs have gone
 ANSWER_SECONDS = 4.0  # a broker that does not say within them is gone
 YIELD_SECONDS = 3.0  # half a session: work that holds up a rebalance or the end for longer is let go, and folded again
 RELEASE_SECONDS = 3.0  # of a last checkpoint; a server that hangs would hold up the end of the process
+LOGS = ("events", "evidence")
+LEARNING_LOGS = ("labels", "examples")  # of feeds with a target
 log = logging.getLogger("streamgauge.worker")
 
 
@@ -58,23 +63,15 @@ class FoldService(mode.Service):
     """Folds every partition that the group gives this worker, of all feeds of the plant."""
 
     def __init__(
-        self,
-        feeds: list[Feed],
-        servers: Servers,
-        plant: str,
-        metrics: WorkerMetrics,
-        history: str | None = None,
-        membership: Membership | None = None,
-        **kwargs: Any,
+        self, feeds: list[Feed], servers: Servers, plant: str, metrics: WorkerMetrics, history: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.feeds = feeds
         self.servers = servers
         self.metrics = metrics
         self.history = history
-        self.plant = plant
-        self.owner = owner_name()
-        self._membership = membership  # begun before the service was made
+        self.group = f"streamgauge-{plant}"
+        self.owner = f"{socket.gethostname()}-{os.getpid()}"
         self.runners: dict[TopicPartition, PartitionRunner] = {}
         self.redis = Outage("Redis", log, self._hold)
         self.kafka = Outage("Kafka", log)
@@ -110,13 +107,10 @@ class FoldService(mode.Service):
         return not self.waits_for
 
     async def on_start(self) -> None:
-        """Makes topics and joins the group, unless that was done before; connects; then takes what the group gives."""
+        """Makes topics, connects, joins the group."""
         kafka = self.servers.kafka
         gc.freeze()
         gc.set_threshold(GC_OBJECTS, 20, 50)
-        membership = self._membership or await join(self.feeds, kafka, self.plant)
-        self._consumer = membership.consumer
-        self._open.append(functools.partial(stopped, self._consumer))
         self._redis: Redis = await async_client(self.servers.redis)
         self._open.append(self._redis.aclose)
         self._producer = plain_producer(kafka)
@@ -128,16 +122,19 @@ class FoldService(mode.Service):
         if self.history is None:
             log.info("no full copies of checkpoints are kept: neither --history nor STREAMGAUGE_HISTORY names a place for them")
         for feed in self.feeds:
-            found = membership.topics[feed.name]
+            found = await asyncio.to_thread(ensure_topics, feed, kafka)
             for finding in found.findings:
                 log.warning(finding)
             topics = {topic.name: topic for topic in found.topics.values()}
             runners = FeedRunners(feed, kafka, self._redis, self._producer, transactions, topics, self.history, self.redis)
             self._open.append(runners.stop)
             await runners.start()
-            for name in folded_logs(feed):
+            for name in LOGS + (LEARNING_LOGS if feed.target is not None else ()):
                 self._logs[topic_name(feed, name)] = (runners, name)
-        await membership.listener.serve(self)
+        self._consumer = group_consumer(kafka, self.group, self.owner)
+        self._open.append(functools.partial(stopped, self._consumer))
+        await self._consumer.start()
+        self._consumer.subscribe(list(self._logs), listener=Rebalance(self))
 
     async def on_stop(self) -> None:
         """Checkpoints, leaves the group at once, closes everything."""

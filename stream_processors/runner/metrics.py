@@ -31,9 +31,8 @@ class WorkerMetrics:
         self._read = Counter("streamgauge_records_read", "Records read by this worker", place, registry=self.registry)
         self._balanced = Gauge("streamgauge_balanced", "1 where every record and offset is accounted for", place, registry=self.registry)
         self._offset = Gauge("streamgauge_next_offset", "Offset that is read next", place, registry=self.registry)
-        self._out = Counter(
-            "streamgauge_records_published", "Records published, by kind of topic", ("feed", "kind"), registry=self.registry
-        )
+        told = "Outputs of folds, by kind of topic; after a takeover also such as stood there before"
+        self._out = Counter("streamgauge_records_published", told, ("feed", "kind"), registry=self.registry)
         self._batch = Histogram(
             "streamgauge_batch_seconds",
             "From a fetch to its features served and its records handed over to be published",

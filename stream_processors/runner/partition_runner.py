@@ -26,7 +26,7 @@ from stream_processors.runner.place import Place
 from stream_processors.runner.placed import Placed
 from stream_processors.runner.progress import Progress
 from stream_processors.runner.published import Published, find_published
-from stream_processors.runner.publisher import Publisher, cancelled
+from stream_processors.runner.publisher import Publisher, end_task
 from stream_processors.runner.switch_log import Recorded, Superseded, SwitchLog, current_generation, model_switches, superseding
 
 WITHHOLD_TO = "withhold_to"  # in a manifest's `extra`
@@ -433,5 +433,5 @@ class PartitionRunner:
     async def abandon(self) -> None:
         """Ends its own producer and what it stages, and nothing else: another owner goes on from the last checkpoint."""
         if self._staging is not None:
-            await cancelled(self._staging)
+            await end_task(self._staging)
         await self._publisher.close()

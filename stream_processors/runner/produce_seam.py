@@ -111,9 +111,12 @@ def _check() -> None:
     """Encodes a request of every version both ways.
 
     Raises:
-        StreamgaugeError: the bytes differ.
+        StreamgaugeError: the bytes differ, or a producer is put together otherwise.
+        ValueError: as `bound_anew`.
     """
     bound_anew(Sender._send_produce_req, SendProduceReqHandler=PartsHandler)
+    if "_sender" not in AIOKafkaProducer.__init__.__code__.co_names:
+        raise StreamgaugeError("a producer has no sender of that name")
     topics = [("a", [(0, b"first"), (7, memoryview(b"second"))]), ("b", [(1, b"")])]
     for number in range(len(ProduceRequest._CLASSES)):
         name = None if number < 3 else "transaction"  # before version 3 there are none

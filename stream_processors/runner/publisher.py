@@ -92,12 +92,12 @@ class Publisher:
                 self._moved.set()
                 await self.publish(batches)
                 self._published = calls
-                self._moved.set()
         finally:
             self._moved.set()
 
     async def _next(self) -> None:
-        """Until a transaction has begun or ended; raises what ended the publishing."""
+        """Until a transaction has begun or ended; raises what ended the publishing, before as well: then nothing begins any more."""
+        self.check()
         self._moved.clear()
         await self._moved.wait()
         self.check()
@@ -170,12 +170,12 @@ class Publisher:
         if self._publishing is not None:
             if not self.transactional:
                 await asyncio.wait({self._publishing}, timeout=ABORT_SECONDS)
-            await cancelled(self._publishing)
+            await end_task(self._publishing)
         if self.transactional:
             await stopped(self._producer)
 
 
-async def cancelled(task: asyncio.Task[Any]) -> None:
+async def end_task(task: asyncio.Task[Any]) -> None:
     """Ends a task for which nobody waits any more; an error of it was told, or is not asked for."""
     task.cancel()
     await asyncio.wait({task})

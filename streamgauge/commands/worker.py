@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from streamgauge.commands.options import kafka_option, plant_argument, redis_option, resolve_servers
-
-if TYPE_CHECKING:
-    from contracts.definition import Feed
-    from contracts.settings import KafkaSettings
-    from stream_processors.runner.membership import Membership
 
 WAIT_SECONDS = 60.0  # servers of a stack that starts at the same time take some seconds
 
@@ -43,8 +35,11 @@ def command(
 ) -> None:
     """Fold the events of every feed in PLANT until SIGTERM or Ctrl-C; then checkpoint and leave the group."""
     from contracts.plant import load_plant
+    from feature_store.history_files import configured_history
+    from stream_processors.faust_app import make_app, run_worker
     from stream_processors.waiting import wait_for_kafka, wait_for_redis
     from streamgauge.logs import set_up_logs
+    from streamgauge.warm_up import warm_up
     from streamgauge.web_port import DEFAULT_PORT, listen_for_pages
 
     feeds = load_plant(plant)
@@ -57,44 +52,6 @@ def command(
         say(f"port {DEFAULT_PORT} is taken, so the pages are on port {port}")
     wait_for_kafka(servers.kafka, WAIT_SECONDS, say)
     wait_for_redis(servers.redis, WAIT_SECONDS, say)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)  # Faust's services ask for it
-    membership = _ready_to_fold(loop, feeds, servers.kafka, plant.stem)
-
-    from feature_store.history_files import configured_history
-    from stream_processors.faust_app import make_app, run_worker
-
-    app = make_app(feeds, plant.stem, servers, port, web_bind, history=configured_history(history), pages=pages, membership=membership)
-    run_worker(app, loop)
-
-
-def _ready_to_fold(loop: asyncio.AbstractEventLoop, feeds: list[Feed], kafka: KafkaSettings, plant: str) -> Membership | None:
-    """Loads the kernels, and joins the group meanwhile unless what it is given would wait for long; then it joins later."""
-    from streamgauge.compiled import is_compiled
-
-    if not is_compiled():
-        logging.getLogger("streamgauge.worker").info("compiling the kernels, once a machine; this takes a minute or more")
-        _load()
-        return None
-
-    from stream_processors.runner.membership import join_while
-
-    joining = loop.create_task(join_while(_load, feeds, kafka, plant))
-    ends = (signal.SIGTERM, signal.SIGINT)
-    for end in ends:
-        loop.add_signal_handler(end, joining.cancel)  # so that the group is left, and others need not wait for the session's end
-    try:
-        return loop.run_until_complete(joining)
-    except asyncio.CancelledError as error:
-        raise click.Abort from error
-    finally:
-        for end in ends:
-            loop.remove_signal_handler(end)
-
-
-def _load() -> None:
-    """Everything that takes long to import, and the kernels."""
-    import stream_processors.faust_app  # noqa: F401
-    from streamgauge.warm_up import warm_up
-
-    warm_up()
+    say("loading the kernels; on a new machine they are compiled now, which takes a minute")
+    warm_up()  # before the group is joined: a worker that compiles sends no heartbeat
+    run_worker(make_app(feeds, plant.stem, servers, port, web_bind, history=configured_history(history), pages=pages))

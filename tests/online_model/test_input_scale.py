@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import ModelError
 from feature_store.rows import new_rows
-from online_model.input_scale import MEMORY, MIN_READINGS, ScalePlan, learn_scale, plan_scale, readings_of, reset_scale, scale_inputs
+from online_model.input_scale import MEMORY, MIN_READINGS, ScalePlan, plan_scale, readings_of, reset_scale, scale_inputs
 
 SLOT = 1
 
@@ -26,7 +26,7 @@ class Scale:
 
     def learn(self, *vectors: NDArray[np.float64]) -> None:
         for vector in vectors:
-            learn_scale(self.F, self.W, SLOT, self.plan, vector)
+            scale_inputs(self.F, self.W, SLOT, self.plan, vector, np.empty(self.plan.features), True)
 
     def of(self, *values: float) -> list[float]:
         out = np.full(self.plan.features, np.nan)

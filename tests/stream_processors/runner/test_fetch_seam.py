@@ -19,7 +19,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from contracts.columns import RawBatch
 from stream_processors.decoding import record_batches
 from stream_processors.decoding.batches import Fetched, plain_batch
-from stream_processors.decoding.record_batch_kernel import LEAST_BYTES, walk_records
+from stream_processors.decoding.record_batch_kernel import walk_records
 from stream_processors.runner import batch_consumer, fetch_seam
 from stream_processors.runner.fetch_seam import BatchRecords, OldRecords, RawRecords, records_of_fetch
 from tests.stream_processors.fetches import START_MS, Kept, KeptLog, Row, make_batch, random_log, with_checksum
@@ -173,7 +173,7 @@ def _check_within_bounds(kept: Kept) -> None:
     """Runs the kernel's source over arrays that Python guards, and compares."""
     batch = record_batches.RecordBatch(memoryview(kept.data))
     part = batch.records()
-    if not 0 <= batch.count <= len(part) // LEAST_BYTES:
+    if not 0 <= batch.count <= len(part) // record_batches.LEAST_BYTES:
         return
     buffer = np.frombuffer(part, np.uint8)
     heads = np.array([[len(part), batch.count, batch.base_offset, batch.last_delta, *batch.times(), 0]], np.int64)

@@ -68,6 +68,34 @@ def test_who_is_far_ahead_waits(servers: Servers, monkeypatch: pytest.MonkeyPatc
     asyncio.run(scenario())
 
 
+def test_who_waits_for_room_is_told_that_publishing_has_ended(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction fails while more than may waits behind it: nothing would ever make room."""
+    monkeypatch.setattr(publisher_module, "AHEAD_BYTES", 50)
+    feed = fresh_feed("ended")
+
+    async def scenario() -> None:
+        async with shell(servers, feed) as worker:
+            publisher = (await worker.take())._publisher
+            held = asyncio.Event()
+
+            async def failing(_: Sequence[Encoded]) -> None:
+                await held.wait()
+                raise KafkaError("the broker is gone")
+
+            publisher.publish = failing  # type: ignore[method-assign]
+            publisher.hand_over(record(feed, b"in hand"))
+            await asyncio.sleep(0)  # it begins
+            publisher.hand_over(record(feed, b"waits"))
+            held.set()
+            await asyncio.sleep(0.1)  # it has failed before anybody waits
+            async with asyncio.timeout(5):
+                with pytest.raises(KafkaError, match="is gone"):
+                    await publisher.room()
+            await publisher.close()
+
+    asyncio.run(scenario())
+
+
 def record(feed: Feed, value: bytes) -> dict[str, list[OutRecord]]:
     return {topic_name(feed, "scores"): [OutRecord(0, 0, 0, b"key", value)]}
 
