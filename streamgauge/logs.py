@@ -30,17 +30,19 @@ class ClientsOnce(logging.Filter):
         return True
 
 
-def unasked_in_a_line(record: logging.LogRecord) -> bool:
-    """Tells in a line, without its trace, an error of Kafka that came when nobody waited for it any more.
+def kafka_errors_in_a_line(record: logging.LogRecord) -> bool:
+    """Tells without a trace of a client's inner parts which error of Kafka it has met: whoever called it is told as well, and acts on it.
 
-    aiokafka ends all that a fenced producer still had in hand by futures of its own; whoever publishes is told once, and acts on it.
+    aiokafka ends all that a fenced producer still had in hand by futures of its own, for which nobody waits any more: that is no error.
     """
     error = record.exc_info[1] if record.exc_info else None
-    left = record.name == "asyncio" and record.getMessage().startswith("Future exception was never retrieved")
-    if not left or type(error).__module__ != "aiokafka.errors":
+    source = record.name.partition(".")[0]
+    if source not in ("asyncio", "aiokafka", "kafka") or type(error).__module__ not in ("aiokafka.errors", "kafka.errors"):
         return True
-    record.msg, record.args, record.exc_info = "an error of Kafka for which nobody waits any more: %r", (error,), None
-    record.levelno, record.levelname = logging.INFO, "INFO"
+    said, _, _ = record.getMessage().partition("\n")
+    record.msg, record.args, record.exc_info = "%s: %r", (said, error), None
+    if said.startswith("Future exception was never retrieved"):
+        record.levelno, record.levelname = logging.INFO, "INFO"
     return record.levelno >= logging.getLogger().level
 
 
@@ -62,8 +64,8 @@ def set_up_logs(level: str, as_json: bool) -> None:
         )
     )
     root = logging.getLogger()
+    handler.addFilter(kafka_errors_in_a_line)
     handler.addFilter(ClientsOnce())
-    handler.addFilter(unasked_in_a_line)
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "kafka", "faust", "mode", "aiohttp"):

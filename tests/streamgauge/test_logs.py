@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import ProducerFenced, UnknownError
 
 from streamgauge.logs import set_up_logs
 
@@ -37,7 +37,20 @@ def test_an_error_of_kafka_that_nobody_waits_for_is_a_line(capsys: pytest.Captur
     set_up_logs("info", as_json=False)
     left_behind(ProducerFenced("another owner"))
     (line,) = capsys.readouterr().err.splitlines()
-    assert "[info" in line and "nobody waits any more: ProducerFenced('another owner')" in line
+    assert "[info" in line and "Future exception was never retrieved: ProducerFenced('another owner')" in line
+
+
+def test_what_a_client_met_is_told_without_its_inner_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error that aiokafka writes with a trace keeps its level and its name; of what runs here the trace stays."""
+    set_up_logs("warning", as_json=False)
+    for name in ("aiokafka.producer.sender", "streamgauge.worker"):
+        try:
+            raise UnknownError
+        except UnknownError:
+            logging.getLogger(name).exception("Unexpected error in sender routine")
+    line, *ours = capsys.readouterr().err.splitlines()
+    assert "[error" in line and "Unexpected error in sender routine: UnknownError" in line
+    assert any(found.startswith("Traceback") for found in ours)
 
 
 def test_it_is_not_told_where_only_warnings_are(capsys: pytest.CaptureFixture[str]) -> None:
