@@ -134,10 +134,9 @@ def main() -> None:
     about["versions"] = versions() | engines.versions()
     options.to.mkdir(parents=True, exist_ok=True)
     (options.to / "latest.json").write_text(json.dumps(about | found, indent=2, ensure_ascii=False) + "\n")
-    pictures = draw(found, options.to)
-    console.print(
-        f"{about['seconds']} s; written: {', '.join(str(path) for path in [options.to / 'latest.json', *pictures])}", soft_wrap=True
-    )
+    (options.to / "latest.md").write_text(page(found, about))
+    written = [options.to / "latest.json", options.to / "latest.md", *draw(found, options.to)]
+    console.print(f"{about['seconds']} s; written: {', '.join(map(str, written))}", soft_wrap=True)
     if failed or found.get("peers", {}).get("failed"):
         sys.exit(1)
 
