@@ -59,7 +59,7 @@ else
 	$(BIN)/python -m benchmarks.chaos --long --seed $(STORM_SEED) --judged 4 --json chaos.json
 endif
 
-# some 40 minutes; QUICK=1: 8, with fewer and shorter rounds. Fetches the peers at the first use.
+# half an hour; QUICK=1: 8 minutes, with fewer and shorter rounds. Fetches the peers at the first use.
 bench: setup
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
 

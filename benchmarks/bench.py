@@ -1,6 +1,6 @@
 """Everything that docs/benchmarks.md says of speed, in one go: tables on the way, figures and pictures at the end.
 
-    make bench             # 35 minutes
+    make bench             # half an hour
     make bench QUICK=1     # 8 minutes: fewer, shorter rounds
 
 Writes benchmarks/results/latest.json, and beside it the tables as Markdown (latest.md) and pictures. A part that fails is told,

@@ -53,9 +53,7 @@ def test_who_is_far_ahead_waits(servers: Servers, monkeypatch: pytest.MonkeyPatc
         async with shell(servers, feed) as worker:
             publisher = (await worker.take())._publisher
             held, begun = hold(publisher)
-            publisher.hand_over(record(feed, b"in hand"))
-            await asyncio.sleep(0)  # it begins
-            publisher.hand_over(record(feed, b"waits"))
+            await hand_over_two(publisher, feed)
             waiting = asyncio.create_task(publisher.room())
             await asyncio.sleep(0.1)
             assert (begun, waiting.done()) == ([1], False)
@@ -76,16 +74,13 @@ def test_who_waits_for_room_is_told_that_publishing_has_ended(servers: Servers, 
     async def scenario() -> None:
         async with shell(servers, feed) as worker:
             publisher = (await worker.take())._publisher
-            held = asyncio.Event()
 
             async def failing(_: Sequence[Encoded]) -> None:
-                await held.wait()
                 raise KafkaError("the broker is gone")
 
             publisher.publish = failing  # type: ignore[method-assign]
-            publisher.hand_over(record(feed, b"in hand"))
-            await asyncio.sleep(0)  # it begins
-            publisher.hand_over(record(feed, b"waits"))
+            held, _ = hold(publisher)
+            await hand_over_two(publisher, feed)
             held.set()
             await asyncio.sleep(0.1)  # it has failed before anybody waits
             async with asyncio.timeout(5):
@@ -98,6 +93,13 @@ def test_who_waits_for_room_is_told_that_publishing_has_ended(servers: Servers, 
 
 def record(feed: Feed, value: bytes) -> dict[str, list[OutRecord]]:
     return {topic_name(feed, "scores"): [OutRecord(0, 0, 0, b"key", value)]}
+
+
+async def hand_over_two(publisher: Publisher, feed: Feed) -> None:
+    """One whose transaction begins, and one that waits behind it."""
+    publisher.hand_over(record(feed, b"in hand"))
+    await asyncio.sleep(0)  # it begins
+    publisher.hand_over(record(feed, b"waits"))
 
 
 def hold(publisher: Publisher) -> tuple[asyncio.Event, list[int]]:

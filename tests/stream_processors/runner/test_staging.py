@@ -48,6 +48,14 @@ def killed_at(runner: PartitionRunner, step: str) -> asyncio.Event:
     return reached
 
 
+async def owner_at_a_checkpoint(worker: Shell) -> PartitionRunner:
+    """The first owner, whose checkpoint at offset 400 covers all that it has folded."""
+    runner = await worker.take(owner="one")
+    await worker.fold(runner, 400)
+    await runner.checkpoint()
+    return runner
+
+
 async def stored_offset(worker: Shell) -> int | None:
     manifest = await PartitionReader(worker.redis, worker.feed.name, 0).manifest()
     return None if manifest is None else manifest.offset
@@ -85,9 +93,7 @@ def test_nothing_is_flipped_that_covers_what_is_not_published(servers: Servers) 
 
     async def scenario() -> None:
         async with shell(servers, feed) as worker:
-            runner = await worker.take(owner="one")
-            await worker.fold(runner, 400)
-            await runner.checkpoint()
+            runner = await owner_at_a_checkpoint(worker)
             hold(runner, "publish")
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1):
@@ -135,9 +141,7 @@ def test_who_is_given_up_amid_a_transaction_leaves_nothing_twice(kafka_stack: Se
 
     async def scenario() -> None:
         async with shell(kafka_stack, feed) as worker:
-            runner = await worker.take(owner="one")
-            await worker.fold(runner, 400)
-            await runner.checkpoint()
+            runner = await owner_at_a_checkpoint(worker)
             producer, begun = runner._publisher._producer, asyncio.Event()
 
             async def held() -> None:
@@ -163,9 +167,7 @@ def test_an_owner_that_dies_amid_a_checkpoint_leaves_the_one_before_or_the_new_o
 
     async def scenario() -> None:
         async with shell(servers, feed) as worker:
-            runner = await worker.take(owner="one")
-            await worker.fold(runner, 400)
-            await runner.checkpoint()
+            runner = await owner_at_a_checkpoint(worker)
             await worker.fold(runner, 600)
             reached = killed_at(runner, step)
             runner.begin_checkpoint()
